@@ -1,0 +1,25 @@
+//! The nouns that every layer of NoKV shares.
+//!
+//! Purpose: one definition for each identifier, name, path, attribute and body descriptor, so that a value
+//! that exists is valid ("parse, don't validate") and no two quantities of the same width can be mixed up.
+//! This crate does no I/O, knows no key layout and no wire format.
+//!
+//! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are called),
+//! [`attributes`] (what a node is), [`body`] (where its bytes are), [`failure`] (what can go wrong).
+
+mod attributes;
+mod body;
+mod failure;
+mod id;
+mod name;
+mod version;
+
+pub use attributes::{Attributes, NodeKind, TimeNanos};
+pub use body::{
+    BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BlockId, Body, Digest, Extent,
+    INLINE_BYTES_MAX, Layout,
+};
+pub use failure::{Class, Failure, Reason};
+pub use id::{BranchId, Generation, MountId, NodeId, RequestId, SessionId, ShardId};
+pub use name::{NAME_BYTES_MAX, Name, NsPath, PATH_BYTES_MAX, PATH_COMPONENTS_MAX, SYMLINK_BYTES_MAX};
+pub use version::Version;

@@ -1,0 +1,27 @@
+//! What callers say and hear: plain data without behaviour.
+//!
+//! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`] (what a
+//! lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`] (upload sessions and
+//! garbage), [`options`].
+
+mod change;
+mod context;
+mod mount;
+mod node;
+mod options;
+mod publish;
+mod session;
+mod target;
+
+pub use change::{
+    Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, Usage,
+};
+pub use context::{Context, View};
+pub use mount::Mount;
+pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};
+pub use options::Options;
+pub use publish::{
+    Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published,
+};
+pub use session::{Reclaimed, Session, SessionState};
+pub use target::{Follow, Place, Target};

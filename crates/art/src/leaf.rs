@@ -190,11 +190,6 @@ impl List {
         load(&self.last)
     }
 
-    /// The link that leads to the lowest key: level 0 of the head of the skiplist.
-    pub(crate) fn first_link(&self) -> &Link {
-        &self.first
-    }
-
     /// Puts `leaf` right after `previous` (at the front if `None`). One writer at a time.
     ///
     /// The links of the new leaf are set before it is published; then first the forward and then the backward

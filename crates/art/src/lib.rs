@@ -17,6 +17,8 @@
 mod arena;
 mod art;
 mod chain;
+#[cfg(test)]
+mod concurrency_test;
 mod cursor;
 mod entry;
 mod index;

@@ -17,7 +17,8 @@ const ALPHABET: [u8; 6] = [0x00, 0x01, b'a', b'b', 0xfe, 0xff];
 /// Longest stem of a key.
 const STEM_BYTES_MAX: usize = if cfg!(miri) { 20 } else { 3_000 };
 
-type Model = BTreeMap<(Vec<u8>, Reverse<u64>), (u8, Vec<u8>)>;
+type Place = (Vec<u8>, Reverse<u64>);
+type Model = BTreeMap<Place, (u8, Vec<u8>)>;
 
 /// Reads decisions from bytes; yields zeros when they run out.
 struct Choices<'a>(&'a [u8]);
@@ -41,10 +42,15 @@ impl Choices<'_> {
         usize::from(self.byte()) % limit
     }
 
-    /// A stem of one repeated byte (often none), then either letters of the alphabet or one arbitrary byte,
-    /// so that both narrow and wide nodes appear.
+    /// One arbitrary byte and perhaps another (for nodes of all sizes); or a stem, often empty, letters of the
+    /// alphabet and perhaps an arbitrary byte among them (for long shared prefixes and keys that end anywhere).
     fn key(&mut self) -> Vec<u8> {
         let mut key = match self.below(16) {
+            8.. => {
+                let mut key = vec![self.byte()];
+                key.extend((self.below(4) == 0).then(|| self.byte()));
+                return key;
+            }
             0 => vec![0xff; STEM_BYTES_MAX],
             1 => vec![b'a'; STEM_BYTES_MAX / 2],
             2 => vec![0x00; 9],
@@ -79,7 +85,7 @@ impl Choices<'_> {
 }
 
 /// Applies what `bytes` says to a memtable of each structure and to the model, and compares every answer.
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     for structure in [Structure::Art, Structure::SkipList] {
         let options = MemtableOptions {
             structure,
@@ -119,11 +125,9 @@ fn run(memtable: &Arc<Memtable>, choices: &mut Choices<'_>) {
     check_all(memtable, &model);
 }
 
-fn found<'a>(
-    ((_, version), (kind, value)): (&'a (Vec<u8>, Reverse<u64>), &'a (u8, Vec<u8>)),
-) -> Found<'a> {
+fn found<'a>((place, (kind, value)): (&Place, &'a (u8, Vec<u8>))) -> Found<'a> {
     Found {
-        version: version.0,
+        version: place.1.0,
         kind: *kind,
         value,
     }

@@ -1,1 +1,31 @@
-//! (to be written)
+//! Bodies: the bytes of files, as immutable blocks in an object store.
+//!
+//! Purpose: everything between a file's bytes and the objects that hold them. The namespace knows names and
+//! versions; this crate knows blocks. It uploads ([`Uploader`]), reads back and verifies ([`BodyReader`]), and
+//! deletes what nobody can see any more (the collector), over any [`BlockStore`].
+//!
+//! Invariants:
+//! - objects never change and their ids are never used twice: caches need no invalidation, retries are safe;
+//! - a [`nokv_types::Body`] comes out of an upload only when all its objects are durable;
+//! - a reader gets verified bytes or an error, never other bytes;
+//! - memory is bounded by options, whatever the size of a body or a tree.
+//!
+//! Reading order: [`error`], [`store`] (where blocks live), [`upload`], [`read`].
+
+mod checksum;
+mod error;
+mod read;
+mod store;
+mod upload;
+
+pub use error::{Error, Mismatch};
+pub use read::{
+    BodyReader, BodyStream, OnItem, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem, ReadOptions,
+};
+pub use store::{BlockEntry, BlockStore, MemoryBlocks};
+pub use upload::{
+    PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, Staged, UploadOptions, UploadStats,
+    Uploader,
+};
+
+use upload::blocking;

@@ -1,0 +1,146 @@
+//! Which GETs a read needs: pure, so that it can be tested by enumeration.
+//!
+//! Invariants:
+//! - the steps of a range, put together, are the bytes of the range, in order;
+//! - every extent that is touched is fetched *whole*, because only then can its checksum be verified: no byte is
+//!   ever returned unverified. A reader of small random ranges therefore wants a cache of whole blocks above
+//!   this (blocks never change), or a mount with smaller blocks;
+//! - neighbours in one object are one GET, up to `FETCH_BYTES_MAX`.
+
+use super::options::{FETCH_BYTES_MAX, GAP_BYTES_MAX};
+use nokv_types::{BlockId, Body, Extent, Layout};
+use std::ops::Range;
+
+/// One step of a read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// Bytes that are in the body itself.
+    Inline(Range<usize>),
+    /// This many zeros.
+    Hole(u64),
+    /// A GET.
+    Fetch(Fetch),
+}
+
+/// One GET and what it is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Fetch {
+    pub(crate) block: BlockId,
+    pub(crate) range: Range<u32>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The wanted part of an extent, in offsets within the extent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Part {
+    pub(crate) extent: Extent,
+    pub(crate) wanted: Range<u32>,
+}
+
+impl Fetch {
+    fn of(part: Part) -> Self {
+        let start = part.extent.object_offset;
+        let range = start..start.saturating_add(part.extent.length);
+        Self {
+            block: part.extent.block,
+            range,
+            parts: vec![part],
+        }
+    }
+
+    /// Bytes that the GET brings.
+    pub(crate) fn bytes(&self) -> u32 {
+        self.range.end.saturating_sub(self.range.start)
+    }
+
+    /// Takes the part in if it lies behind, in the same object, at most `gap` bytes away.
+    fn join(&mut self, part: Part, gap: u32) -> Result<(), Part> {
+        let start = part.extent.object_offset;
+        let end = start.saturating_add(part.extent.length);
+        let near = start >= self.range.end && start - self.range.end <= gap;
+        let small = end.saturating_sub(self.range.start) <= FETCH_BYTES_MAX;
+        if part.extent.block != self.block || !near || !small {
+            return Err(part);
+        }
+        self.range.end = end;
+        self.parts.push(part);
+        Ok(())
+    }
+}
+
+/// The steps that read `range` of a body; a range that reaches past the end is cut there.
+pub(crate) fn plan_range(body: &Body, range: Range<u64>) -> Vec<Step> {
+    let end = range.end.min(body.size());
+    let start = range.start.min(end);
+    if start == end {
+        return Vec::new();
+    }
+    match body.layout() {
+        Layout::Inline(_) => {
+            let index = |offset| usize::try_from(offset).expect("inline bodies are small");
+            vec![Step::Inline(index(start)..index(end))]
+        }
+        Layout::Extents(extents) => plan_extents(extents, start..end),
+    }
+}
+
+fn plan_extents(extents: &[Extent], range: Range<u64>) -> Vec<Step> {
+    let stop = |extent: &Extent| extent.body_offset + u64::from(extent.length);
+    let first = extents.partition_point(|extent| stop(extent) <= range.start);
+    let mut steps = Vec::new();
+    let mut position = range.start;
+    for extent in extents
+        .iter()
+        .skip(first)
+        .take_while(|next| next.body_offset < range.end)
+    {
+        if extent.body_offset > position {
+            steps.push(Step::Hole(extent.body_offset - position));
+        }
+        let from = range.start.max(extent.body_offset) - extent.body_offset;
+        let to = range.end.min(stop(extent)) - extent.body_offset;
+        let offset = |at| u32::try_from(at).expect("an offset within an extent");
+        let part = Part {
+            extent: *extent,
+            wanted: offset(from)..offset(to),
+        };
+        position = range.end.min(stop(extent));
+        let part = match steps.last_mut() {
+            Some(Step::Fetch(fetch)) => match fetch.join(part, 0) {
+                Ok(()) => continue,
+                Err(part) => part,
+            },
+            _ => part,
+        };
+        steps.push(Step::Fetch(Fetch::of(part)));
+    }
+    if position < range.end {
+        steps.push(Step::Hole(range.end - position));
+    }
+    steps
+}
+
+/// The GETs that bring many extents, each with the caller's mark; extents of one object that lie near each other
+/// share a GET. The result is in order of blocks and offsets.
+pub(crate) fn plan_many<M>(mut wanted: Vec<(Extent, M)>) -> Vec<(Fetch, Vec<M>)> {
+    wanted.sort_by_key(|(extent, _)| (extent.block, extent.object_offset));
+    let mut fetches: Vec<(Fetch, Vec<M>)> = Vec::new();
+    for (extent, mark) in wanted {
+        let part = Part {
+            extent,
+            wanted: 0..extent.length,
+        };
+        let part = match fetches.last_mut() {
+            Some((fetch, marks)) => match fetch.join(part, GAP_BYTES_MAX) {
+                Ok(()) => {
+                    marks.push(mark);
+                    continue;
+                }
+                Err(part) => part,
+            },
+            None => part,
+        };
+        fetches.push((Fetch::of(part), vec![mark]));
+    }
+    fetches
+}

@@ -1,0 +1,423 @@
+//! The uploader: sources in, staged bodies out.
+//!
+//! Invariants:
+//! - bytes in memory never exceed `memory_bytes_max`: they are reserved before they are read, and the
+//!   reservation travels with them until their PUT ends;
+//! - whoever waits for memory holds none, except the one open pack, and the limit leaves room beside it for
+//!   two blocks: so the wait always ends;
+//! - a sequence number is used once; numbers that fail stay unused.
+
+use super::{
+    options::UploadOptions,
+    pack::{OpenPack, PackTicket, SealedPack},
+    source::{self, Input, Piece, PlainSource, SmallFile, Source},
+    staged::{self, Staged},
+};
+use crate::{BlockStore, Error, checksum};
+use bytes::Bytes;
+use nokv_env::FileSystem;
+use nokv_types::{BlockId, Body, Digest, Extent, INLINE_BYTES_MAX, Layout, SessionId};
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{
+    io::AsyncRead,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+
+/// Uploads bodies into one session.
+///
+/// **Concurrency**: cheap to clone; clones share the session, the limits and the open pack. Call from as many
+/// tasks as there are sources; the limits hold over all of them. Needs a tokio runtime.
+/// **Guarantees**: there must be only one uploader (with its clones) per session, because it numbers the
+/// session's objects from 0.
+#[derive(Clone)]
+pub struct Uploader {
+    inner: Arc<Inner>,
+}
+
+/// What an uploader has done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct UploadStats {
+    /// Bytes of sources read.
+    pub source_bytes: u64,
+    /// Objects stored.
+    pub object_count: u64,
+    /// Bytes of objects stored.
+    pub object_bytes: u64,
+    /// Most bytes that were in memory at once.
+    pub memory_bytes_peak: u64,
+}
+
+pub(super) struct Inner {
+    files: Arc<dyn FileSystem>,
+    store: Arc<dyn BlockStore>,
+    session: SessionId,
+    options: UploadOptions,
+    sequence_next: AtomicU64,
+    memory: Arc<Semaphore>,
+    puts: Arc<Semaphore>,
+    pack: Mutex<Option<OpenPack>>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    source_bytes: AtomicU64,
+    object_count: AtomicU64,
+    object_bytes: AtomicU64,
+    memory_bytes_peak: AtomicU64,
+}
+
+impl Uploader {
+    /// An uploader into `session`, which must be freshly opened. `files` is where [`Self::upload_file`] reads.
+    ///
+    /// **Errors**: [`Error::Invalid`] for options out of their limits.
+    pub fn new(
+        files: Arc<dyn FileSystem>,
+        store: Arc<dyn BlockStore>,
+        session: SessionId,
+        options: UploadOptions,
+    ) -> Result<Self, Error> {
+        let options = options.checked()?;
+        let inner = Inner {
+            files,
+            store,
+            session,
+            options,
+            sequence_next: AtomicU64::new(0),
+            memory: Arc::new(Semaphore::new(options.memory_bytes_max as usize)),
+            puts: Arc::new(Semaphore::new(options.parallel_puts)),
+            pack: Mutex::new(None),
+            counters: Arc::new(Counters::default()),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The session that the blocks belong to.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        self.inner.session
+    }
+
+    /// Uploads a local file. `size_hint` is its size from a directory walk: with it, a small file costs one trip
+    /// to a blocking thread instead of two. A wrong hint costs only time.
+    ///
+    /// **Errors**: [`Error::SourceChanged`] when its size changes meanwhile; [`Error::NotFound`],
+    /// [`Error::PermissionDenied`] for the file; those of the object store may come now or from
+    /// [`Staged::durable`].
+    pub async fn upload_file(&self, path: &Path, size_hint: Option<u64>) -> Result<Staged, Error> {
+        let inner = &self.inner;
+        let small = size_hint.and_then(|size| u32::try_from(size).ok());
+        let small = small.filter(|size| *size <= inner.largest_small());
+        let (file, size) = match small {
+            Some(size) => {
+                let memory = inner.reserve(size).await;
+                match source::read_small_file(Arc::clone(&inner.files), path, size).await? {
+                    SmallFile::Whole(piece, digest) => {
+                        return inner.stage_small(piece, digest, memory);
+                    }
+                    SmallFile::Resized(file, size) => (file, size),
+                }
+            }
+            None => source::open_file(Arc::clone(&inner.files), path).await?,
+        };
+        let name = path.display().to_string();
+        inner
+            .stage(PlainSource::new(Input::File(file), name, Some(size)))
+            .await
+    }
+
+    /// Uploads a stream, of exactly `size` bytes when given. `name` is what messages call it.
+    ///
+    /// **Errors**: as [`Self::upload_file`].
+    pub async fn upload_reader(
+        &self,
+        reader: impl AsyncRead + Unpin + Send,
+        name: &str,
+        size: Option<u64>,
+    ) -> Result<Staged, Error> {
+        self.inner
+            .stage(Source::new(Input::Reader(reader), name.to_owned(), size))
+            .await
+    }
+
+    /// Uploads bytes that are in memory already (they count against the limit all the same).
+    ///
+    /// **Errors**: as [`Self::upload_file`].
+    pub async fn upload_bytes(&self, bytes: Bytes) -> Result<Staged, Error> {
+        let size = bytes.len() as u64;
+        let name = "bytes in memory".to_owned();
+        self.inner
+            .stage(PlainSource::new(Input::Memory(bytes), name, Some(size)))
+            .await
+    }
+
+    /// Closes the open pack, so that its PUT starts now. [`Staged::durable`] does so by itself.
+    pub fn flush(&self) {
+        self.inner.seal_pack(None);
+    }
+
+    /// What has been done so far, for progress and tests.
+    #[must_use]
+    pub fn stats(&self) -> UploadStats {
+        let counters = &self.inner.counters;
+        UploadStats {
+            source_bytes: counters.source_bytes.load(Ordering::Relaxed),
+            object_count: counters.object_count.load(Ordering::Relaxed),
+            object_bytes: counters.object_bytes.load(Ordering::Relaxed),
+            memory_bytes_peak: counters.memory_bytes_peak.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl fmt::Debug for Uploader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Uploader")
+            .field("session", &self.inner.session)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Reads a source to its end, block by block.
+    async fn stage<R: AsyncRead + Unpin>(
+        self: &Arc<Self>,
+        mut source: Source<R>,
+    ) -> Result<Staged, Error> {
+        let mut puts = JoinSet::new();
+        let mut extents = Vec::new();
+        let mut pack = None;
+        loop {
+            let want = source.next_bytes(self.options.block_bytes);
+            if want == 0 {
+                break;
+            }
+            let mut memory = self.reserve(want).await;
+            let body_offset = source.position();
+            let piece = source.next(want).await?;
+            let unused = want as usize - piece.bytes.len();
+            drop(memory.split(unused));
+            if piece.is_last && body_offset == 0 && piece.bytes.len() <= INLINE_BYTES_MAX {
+                self.count_source(&piece.bytes);
+                return self.staged_inline(piece.bytes, source.digest());
+            }
+            if piece.bytes.is_empty() {
+                break;
+            }
+            self.count_source(&piece.bytes);
+            let is_last = piece.is_last;
+            if is_last && piece.bytes.len() <= self.options.packed_bytes_max as usize {
+                let (extent, ticket) = self.add_to_pack(&piece.bytes, body_offset, memory)?;
+                extents.push(extent);
+                pack = Some(ticket);
+            } else {
+                extents.push(self.put_block(&mut puts, piece, body_offset, memory)?);
+            }
+            while let Some(joined) = puts.try_join_next() {
+                staged::put_result(joined)?;
+            }
+            if is_last {
+                break;
+            }
+        }
+        let (size, digest) = (source.position(), source.digest());
+        if size == 0 {
+            return self.staged_inline(Bytes::new(), digest);
+        }
+        let body = new_body(size, digest, Layout::Extents(extents))?;
+        Ok(Staged {
+            body,
+            puts,
+            pack,
+            uploader: Arc::clone(self),
+        })
+    }
+
+    /// Stages a whole small source that has been read already.
+    fn stage_small(
+        self: &Arc<Self>,
+        piece: Piece,
+        digest: Digest,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<Staged, Error> {
+        self.count_source(&piece.bytes);
+        if piece.bytes.len() <= INLINE_BYTES_MAX {
+            return self.staged_inline(piece.bytes, digest);
+        }
+        let size = piece.bytes.len() as u64;
+        let (extent, ticket) = self.add_to_pack(&piece.bytes, 0, memory)?;
+        let body = new_body(size, digest, Layout::Extents(vec![extent]))?;
+        let uploader = Arc::clone(self);
+        Ok(Staged {
+            body,
+            puts: JoinSet::new(),
+            pack: Some(ticket),
+            uploader,
+        })
+    }
+
+    fn staged_inline(self: &Arc<Self>, bytes: Bytes, digest: Digest) -> Result<Staged, Error> {
+        let body = new_body(bytes.len() as u64, digest, Layout::Inline(bytes))?;
+        Ok(Staged {
+            body,
+            puts: JoinSet::new(),
+            pack: None,
+            uploader: Arc::clone(self),
+        })
+    }
+
+    /// Starts the PUT of a block.
+    fn put_block(
+        &self,
+        puts: &mut JoinSet<Result<(), Error>>,
+        piece: Piece,
+        body_offset: u64,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<Extent, Error> {
+        let block = self.next_block()?;
+        let length = u32::try_from(piece.bytes.len()).expect("a block is at most BLOCK_BYTES_MAX");
+        let put = self.put(block, piece.bytes);
+        puts.spawn(async move {
+            let result = put.await;
+            drop(memory);
+            result
+        });
+        Ok(Extent {
+            body_offset,
+            length,
+            block,
+            object_offset: 0,
+            crc32c: piece.crc32c,
+        })
+    }
+
+    /// Puts bytes into the open pack, opening and closing packs as needed.
+    fn add_to_pack(
+        &self,
+        bytes: &[u8],
+        body_offset: u64,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<(Extent, PackTicket), Error> {
+        let bytes_max = self.options.pack_bytes_max as usize;
+        let mut full = None;
+        let mut slot = self.pack.lock();
+        if slot
+            .as_ref()
+            .is_some_and(|pack| pack.len() + bytes.len() > bytes_max)
+        {
+            full = slot.take();
+        }
+        if slot.is_none() {
+            *slot = Some(OpenPack::new(self.next_block()?, bytes_max));
+        }
+        let pack = slot.as_mut().expect("it was made just above");
+        let added = pack.add(bytes, body_offset, memory);
+        drop(slot);
+        if let Some(full) = full {
+            self.put_pack(full.seal());
+        }
+        Ok(added)
+    }
+
+    /// Closes the open pack: any, or only the one with this id.
+    pub(super) fn seal_pack(&self, only: Option<BlockId>) {
+        let mut slot = self.pack.lock();
+        let wanted = slot
+            .as_ref()
+            .is_some_and(|pack| only.is_none_or(|id| id == pack.block()));
+        let pack = if wanted { slot.take() } else { None };
+        drop(slot);
+        if let Some(pack) = pack {
+            self.put_pack(pack.seal());
+        }
+    }
+
+    /// Starts the PUT of a pack, whose end its tickets learn.
+    fn put_pack(&self, pack: SealedPack) {
+        let put = self.put(pack.block, pack.bytes);
+        tokio::spawn(async move {
+            let result = put.await;
+            drop(pack.memory);
+            pack.outcome.send_replace(Some(result));
+        });
+    }
+
+    /// A PUT that waits for its turn.
+    fn put(
+        &self,
+        block: BlockId,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+        let (store, puts) = (Arc::clone(&self.store), Arc::clone(&self.puts));
+        let counters = Arc::clone(&self.counters);
+        async move {
+            let _turn = puts
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
+            let object_bytes = bytes.len() as u64;
+            store.put(block, bytes).await?;
+            counters.object_count.fetch_add(1, Ordering::Relaxed);
+            counters
+                .object_bytes
+                .fetch_add(object_bytes, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    /// Waits until `bytes` more may be in memory.
+    async fn reserve(&self, bytes: u32) -> OwnedSemaphorePermit {
+        let memory = Arc::clone(&self.memory);
+        let permit = memory
+            .acquire_many_owned(bytes)
+            .await
+            .expect("the semaphore is never closed");
+        let used = self.options.memory_bytes_max as usize - self.memory.available_permits();
+        self.counters
+            .memory_bytes_peak
+            .fetch_max(used as u64, Ordering::Relaxed);
+        permit
+    }
+
+    fn next_block(&self) -> Result<BlockId, Error> {
+        let sequence = self.sequence_next.fetch_add(1, Ordering::Relaxed);
+        match u32::try_from(sequence) {
+            Ok(sequence) => Ok(BlockId {
+                session: self.session,
+                sequence,
+            }),
+            Err(_) => Err(Error::Exhausted(format!(
+                "upload session {} has used all its 2^32 objects: open another",
+                self.session.get()
+            ))),
+        }
+    }
+
+    /// Largest source that is staged from a single read.
+    fn largest_small(&self) -> u32 {
+        let inline = u32::try_from(INLINE_BYTES_MAX).expect("inline bodies are small");
+        self.options.packed_bytes_max.max(inline)
+    }
+
+    fn count_source(&self, bytes: &[u8]) {
+        self.counters
+            .source_bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+}
+
+fn new_body(size: u64, digest: Digest, layout: Layout) -> Result<Body, Error> {
+    debug_assert!(size > 0 || digest == checksum::digest(b""));
+    Body::new(size, Some(digest), layout).map_err(|flaw| Error::Invalid(flaw.to_string()))
+}

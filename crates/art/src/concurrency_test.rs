@@ -102,8 +102,16 @@ impl Plan {
         for key in &self.during {
             let mut cursor = memtable.cursor();
             cursor.seek(key);
+            assert!(
+                cursor.key().is_none_or(|found| found >= key.as_slice()),
+                "sought too low"
+            );
             self.check_walk(&mut cursor, |known| known >= key, Order::Less);
             cursor.seek_for_prev(key);
+            assert!(
+                cursor.key().is_none_or(|found| found <= key.as_slice()),
+                "sought too high"
+            );
             self.check_walk(&mut cursor, |known| known <= key, Order::Greater);
         }
     }

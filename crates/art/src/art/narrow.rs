@@ -227,8 +227,9 @@ mod tests {
 
     #[test]
     fn position_is_the_first_equal_byte_whatever_the_others_are() {
-        for wanted in 0..=255_u8 {
-            for other in 0..=255_u8 {
+        let step = if cfg!(miri) { 51 } else { 1 };
+        for wanted in (0..=255_u8).step_by(step) {
+            for other in (0..=255_u8).step_by(step) {
                 let bytes = [
                     other,
                     wanted.wrapping_add(1),

@@ -108,8 +108,9 @@ impl<'a> Node<'a> {
             .expect("a node has a child for a byte from its publication on")
     }
 
-    /// A leaf next to where `key` belongs among the children, if it belongs here and is absent: the lowest
-    /// above it if there is one, else the highest below.
+    /// A leaf next to where `key` belongs among the children: the lowest of those for a higher byte if there is
+    /// one, else the highest of those for a lower byte. A child for the key's own byte is passed over (a key that
+    /// ends here may be found, though); the caller knows none that was there when it looked first.
     pub(super) fn neighbour(self, key: &[u8]) -> Neighbour<'a> {
         let Some(byte) = key.get(self.level()) else {
             return Neighbour::Above(self.lowest().lowest_leaf());
@@ -119,7 +120,9 @@ impl<'a> Node<'a> {
             Some(above) => Neighbour::Above(above.lowest_leaf()),
             None => {
                 let below = self.below(byte).or_else(|| self.terminator().load());
-                let below = below.expect("a node has a second child, and none is above");
+                let below = below.expect(
+                    "a node has two children, one of them of another byte, and none is above",
+                );
                 Neighbour::Below(below.highest_leaf())
             }
         }

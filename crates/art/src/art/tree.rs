@@ -77,30 +77,23 @@ impl Index for Art {
     }
 
     fn ceiling<'a>(&'a self, list: &'a List, key: &[u8]) -> Option<LeafRef<'a>> {
-        loop {
-            let nearest = nearest(self.root.load()?, key);
-            let shared = shared_bytes(key, nearest.key());
-            let (ours, theirs) = (key.get(shared), nearest.key().get(shared));
-            if ours.is_none() && theirs.is_none() {
-                return Some(nearest);
-            }
-            let neighbour = match self.place(key, shared) {
-                (_, _, Target::Node(node)) if node.level() == shared => {
-                    if node.child(key).is_some() {
-                        // Inserted since `nearest` was found: a leaf shares more now. Each turn of the loop is
-                        // paid for by one insert.
-                        continue;
-                    }
-                    node.neighbour(key)
-                }
-                // All leaves of this child, `nearest` among them, are on the same side of the key.
-                (_, child, _) if ours < theirs => Neighbour::Above(child.lowest_leaf()),
-                (_, child, _) => Neighbour::Below(child.highest_leaf()),
-            };
-            return match neighbour {
-                Neighbour::Above(leaf) => Some(leaf),
-                Neighbour::Below(leaf) => list.ceiling_above(leaf, key),
-            };
+        let nearest = nearest(self.root.load()?, key);
+        let shared = shared_bytes(key, nearest.key());
+        let (ours, theirs) = (key.get(shared), nearest.key().get(shared));
+        if ours.is_none() && theirs.is_none() {
+            return Some(nearest);
+        }
+        let neighbour = match self.place(key, shared) {
+            // Inserts since `nearest` was found may have added a child for the key's own byte here. It holds only
+            // those new keys, which need not be seen: the neighbours on either side of it still enclose all others.
+            (_, _, Target::Node(node)) if node.level() == shared => node.neighbour(key),
+            // All leaves of this child, `nearest` among them, are on the same side of the key.
+            (_, child, _) if ours < theirs => Neighbour::Above(child.lowest_leaf()),
+            (_, child, _) => Neighbour::Below(child.highest_leaf()),
+        };
+        match neighbour {
+            Neighbour::Above(leaf) => Some(leaf),
+            Neighbour::Below(leaf) => list.ceiling_above(leaf, key),
         }
     }
 

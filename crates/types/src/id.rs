@@ -103,7 +103,6 @@ impl NodeId {
     /// The shard that holds the node.
     #[must_use]
     pub const fn shard(self) -> ShardId {
-        #[expect(clippy::cast_possible_truncation, reason = "the shift leaves 16 bits")]
         ShardId::new((self.0 >> Self::LOCAL_BITS) as u16)
     }
 

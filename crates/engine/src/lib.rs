@@ -1,1 +1,48 @@
-//! (to be written)
+//! The storage engine: one ordered, versioned, crash-proof map per directory.
+//!
+//! Purpose: `(keyspace, key, version) → value | tombstone` with atomic batches over all keyspaces, reads at any
+//! retained version, and durability chosen per write. It knows nothing of namespaces.
+//!
+//! ```
+//! use std::path::Path;
+//! use nokv_engine::{Batch, Durability, Engine, Keyspace, Options};
+//! use nokv_env::Env;
+//! use nokv_types::Version;
+//!
+//! # fn main() -> Result<(), nokv_engine::Error> {
+//! let engine = Engine::open(Env::memory(1), Path::new("/store"), Options::default())?;
+//! let users = Keyspace::new(1);
+//! let mut batch = Batch::new();
+//! batch.put(users, b"ada", b"1815", Version::from_u64(7));
+//! engine.write(batch, Durability::Synced)?;
+//! let record = engine.get(users, b"ada", Version::MAX)?.expect("just written");
+//! assert_eq!(&*record.value, b"1815");
+//! assert!(engine.get(users, b"ada", Version::from_u64(6))?.is_none());
+//! engine.close()
+//! # }
+//! ```
+//!
+//! Reading order: [`keyspace`], [`range`], [`batch`], [`record`], [`options`] (the nouns of the interface), [`error`],
+//! [`entry`] and [`tombstones`] (the nouns below it), [`db`] (the store itself), [`stats`].
+
+mod batch;
+mod db;
+mod entry;
+mod error;
+mod keyspace;
+mod options;
+mod range;
+mod record;
+mod stats;
+mod tombstones;
+mod varint;
+
+pub use batch::{BATCH_BYTES_MAX, Batch};
+pub use db::{CommitPoint, Engine, Scan};
+pub use error::Error;
+pub use keyspace::{KEY_BYTES_MAX, Keyspace, VALUE_BYTES_MAX};
+pub use nokv_art::Structure;
+pub use options::{Access, Compression, Durability, Options, Retention};
+pub use range::{Direction, KeyRange};
+pub use record::{Record, Value};
+pub use stats::{LevelStats, Stats, Verification};

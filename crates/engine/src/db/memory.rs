@@ -1,0 +1,162 @@
+//! One memtable with its range tombstones.
+//!
+//! Invariant: written by one thread at a time (the holder of the commit lock); read by any.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use nokv_art::{EntryRef, MemtableOptions, Writer};
+use nokv_types::Version;
+use parking_lot::RwLock;
+
+use crate::{
+    Error, Options, Record, Value,
+    batch::{Malformed, Operation, Operations},
+    entry::EntryKind,
+    tombstones::Tombstones,
+};
+
+/// A memtable, active or sealed.
+pub(crate) struct Memory {
+    pub(crate) table: Arc<nokv_art::Memtable>,
+    tombstones: RwLock<Tombstones>,
+    /// So that a reader takes the lock only when there is something to find.
+    has_tombstones: AtomicBool,
+    version_max: AtomicU64,
+    /// The first segment of the log that may hold records of it.
+    pub(crate) segment_first: u64,
+}
+
+/// What one source knows about a key.
+pub(crate) enum Lookup {
+    /// Nothing: ask the next older source.
+    Unknown,
+    /// It was deleted.
+    Deleted,
+    /// It is there.
+    Found(Record),
+}
+
+impl Memory {
+    pub(crate) fn new(options: &Options, segment_first: u64) -> Self {
+        let memtable_options = MemtableOptions {
+            structure: options.structure,
+            budget_bytes: options.memtable_bytes,
+        };
+        Self {
+            table: Arc::new(nokv_art::Memtable::new(memtable_options)),
+            tombstones: RwLock::new(Tombstones::new()),
+            has_tombstones: AtomicBool::new(false),
+            version_max: AtomicU64::new(0),
+            segment_first,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty() && !self.has_tombstones.load(Ordering::Acquire)
+    }
+
+    /// Whether it should be sealed.
+    pub(crate) fn is_full(&self, options: &Options) -> bool {
+        self.byte_count() >= options.memtable_bytes
+    }
+
+    pub(crate) fn byte_count(&self) -> usize {
+        let tombstones = if self.has_tombstones.load(Ordering::Acquire) {
+            self.tombstones.read().byte_count()
+        } else {
+            0
+        };
+        self.table.allocated_bytes() + tombstones
+    }
+
+    /// The highest version in it.
+    pub(crate) fn version_max(&self) -> u64 {
+        self.version_max.load(Ordering::Acquire)
+    }
+
+    /// Applies the payload of a batch.
+    ///
+    /// **Concurrency**: the caller holds the commit lock.
+    pub(crate) fn apply(&self, payload: &[u8]) -> Result<(), Malformed> {
+        let mut writer = self.table.writer();
+        let mut version_max = self.version_max();
+        for operation in Operations::new(payload) {
+            let operation = operation?;
+            version_max = version_max.max(operation.version());
+            self.apply_operation(&mut writer, operation);
+        }
+        self.version_max.store(version_max, Ordering::Release);
+        Ok(())
+    }
+
+    fn apply_operation(&self, writer: &mut Writer<'_>, operation: Operation<'_>) {
+        match operation {
+            Operation::Entry {
+                key,
+                version,
+                kind,
+                value,
+            } => {
+                writer.insert(
+                    key,
+                    version,
+                    EntryRef {
+                        kind: kind.number(),
+                        value,
+                    },
+                );
+            }
+            Operation::DeleteRange {
+                start,
+                end,
+                version,
+            } => {
+                self.tombstones.write().add(start, end, version);
+                self.has_tombstones.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// The newest version at or below `at` of a range tombstone over `key`.
+    pub(crate) fn covering(&self, key: &[u8], at: u64) -> Option<u64> {
+        if !self.has_tombstones.load(Ordering::Acquire) {
+            return None;
+        }
+        self.tombstones.read().covering(key, at)
+    }
+
+    /// A copy of its range tombstones.
+    pub(crate) fn tombstones(&self) -> Tombstones {
+        self.tombstones.read().clone()
+    }
+
+    /// What it knows about `key` at `at`.
+    pub(crate) fn get(&self, key: &[u8], at: u64) -> Result<Lookup, Error> {
+        let covering = self.covering(key, at);
+        let Some(found) = self.table.get(key, at) else {
+            return Ok(if covering.is_some() {
+                Lookup::Deleted
+            } else {
+                Lookup::Unknown
+            });
+        };
+        if covering.is_some_and(|version| version > found.version)
+            || found.kind == EntryKind::Delete.number()
+        {
+            return Ok(Lookup::Deleted);
+        }
+        let version = Version::from_u64(found.version);
+        let value = if Value::is_copied(found.value.len()) {
+            Value::from(bytes::Bytes::copy_from_slice(found.value))
+        } else {
+            match self.table.get_owned(key, at) {
+                Some(owned) => Value::from_arena(owned.value),
+                None => return Ok(Lookup::Unknown),
+            }
+        };
+        Ok(Lookup::Found(Record { version, value }))
+    }
+}

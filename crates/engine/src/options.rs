@@ -1,0 +1,121 @@
+//! How an engine is opened, how durable a write is, which versions are kept.
+
+use nokv_types::Version;
+
+use crate::Error;
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Durability {
+    /// Written to the log, in order, not synced: survives the death of the process; a power cut may take the last
+    /// moments, never a part of a batch and never one before another that is kept.
+    Buffered,
+    /// Synced to the device: survives a power cut.
+    #[default]
+    Synced,
+}
+
+/// What the engine does with its directory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Access {
+    /// Makes the store if there is none, recovers it, and writes.
+    #[default]
+    Create,
+    /// Recovers a store that must exist, and writes.
+    Existing,
+    /// Opens a store that must exist and changes nothing.
+    ReadOnly,
+}
+
+/// How blocks of tables are compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZ4: fast on both ways.
+    #[default]
+    Lz4,
+    /// Zstandard, level 1: smaller.
+    Zstd,
+}
+
+/// How an engine is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether to make, change or only read the store.
+    pub access: Access,
+    /// A memtable is flushed at this size, bytes.
+    pub memtable_bytes: usize,
+    /// The structure of the memtable.
+    pub structure: nokv_art::Structure,
+    /// Writers wait when this many memtables are waiting to be flushed.
+    pub immutables_max: usize,
+    /// A segment of the log is full at this size, bytes.
+    pub segment_bytes: u64,
+    /// Cache of blocks, bytes.
+    pub cache_bytes: usize,
+    /// A block of a table, bytes before compression.
+    pub block_bytes: usize,
+    /// A table of a level below the first, bytes.
+    pub table_bytes: u64,
+    /// Compaction of level 0 begins at this many tables.
+    pub level0_tables: usize,
+    /// The level below level 0, bytes; each one further down is ten times as large.
+    pub level_base_bytes: u64,
+    /// Compression of the upper levels.
+    pub compression: Compression,
+    /// Compression of the lowest level.
+    pub compression_bottom: Compression,
+}
+
+impl Options {
+    /// The smallest memtable and segment, bytes: tests use it; below it, files are mostly heads.
+    pub const MEMTABLE_BYTES_MIN: usize = 4 << 10;
+
+    /// # Errors
+    /// `Invalid` when a size is out of range.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let small = self.memtable_bytes < Self::MEMTABLE_BYTES_MIN
+            || self.segment_bytes < Self::MEMTABLE_BYTES_MIN as u64
+            || self.block_bytes < 256
+            || self.table_bytes < 4096
+            || self.level_base_bytes < 4096;
+        if small || self.immutables_max == 0 || self.level0_tables == 0 {
+            return Err(Error::Invalid(
+                "an option of the engine is below its minimum".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            access: Access::Create,
+            memtable_bytes: 64 << 20,
+            structure: nokv_art::Structure::Art,
+            immutables_max: 3,
+            segment_bytes: 64 << 20,
+            cache_bytes: 64 << 20,
+            block_bytes: 8 << 10,
+            table_bytes: 64 << 20,
+            level0_tables: 4,
+            level_base_bytes: 256 << 20,
+            compression: Compression::Lz4,
+            compression_bottom: Compression::Zstd,
+        }
+    }
+}
+
+/// Which versions a compaction keeps: for each key the newest overall, the newest at or below each pin and at or
+/// below the horizon, and all above the horizon.
+///
+/// A read at a version below the horizon that is no pin may find too little: the layer above refuses it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Everything above it is kept.
+    pub horizon: Version,
+    /// Versions at which reads must stay exact, in any order.
+    pub pins: Vec<Version>,
+}

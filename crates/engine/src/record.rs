@@ -1,0 +1,90 @@
+//! What a read returns.
+
+use std::{fmt, ops::Deref};
+
+use bytes::Bytes;
+use nokv_art::ValueRef;
+use nokv_types::Version;
+
+/// A value and the version that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The version that wrote it.
+    pub version: Version,
+    /// The bytes.
+    pub value: Value,
+}
+
+/// The bytes of a value; dereferences to `[u8]`, a clone copies nothing.
+///
+/// A large value may keep the block or memtable that it was read from alive: copy what is kept for long
+/// ([`Value::to_vec`] of the slice does).
+#[derive(Clone)]
+pub struct Value(Source);
+
+#[derive(Clone)]
+enum Source {
+    Shared(Bytes),
+    Arena(ValueRef),
+}
+
+impl Value {
+    /// Values of a memtable up to this are copied: cheaper than sharing, and they do not hold its memory.
+    const COPY_BYTES_MAX: usize = 1024;
+
+    /// A value of the memtable.
+    pub(crate) fn from_arena(value: ValueRef) -> Self {
+        Self(Source::Arena(value))
+    }
+
+    /// Whether a value of this length of a memtable is copied rather than shared.
+    pub(crate) const fn is_copied(length: usize) -> bool {
+        length <= Self::COPY_BYTES_MAX
+    }
+
+    /// As `Bytes`, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Source::Shared(bytes) => bytes,
+            Source::Arena(value) => Bytes::from_owner(value),
+        }
+    }
+}
+
+impl From<Bytes> for Value {
+    fn from(bytes: Bytes) -> Self {
+        Self(Source::Shared(bytes))
+    }
+}
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Source::Shared(bytes) => bytes,
+            Source::Arena(value) => value,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Value {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Value {}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

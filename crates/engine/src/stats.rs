@@ -1,0 +1,70 @@
+//! Figures of a running engine.
+
+/// One level of tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LevelStats {
+    /// Number of tables.
+    pub table_count: u64,
+    /// Their size on disk, bytes.
+    pub bytes: u64,
+}
+
+/// A snapshot of counters and gauges. Counters run since the store was opened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Memory of the active memtable, bytes.
+    pub memtable_bytes: u64,
+    /// Memtables waiting to be flushed.
+    pub sealed_count: u64,
+    /// Their memory, bytes.
+    pub sealed_bytes: u64,
+    /// Segments of the log.
+    pub segment_count: u64,
+    /// Their size on disk, bytes.
+    pub segment_bytes: u64,
+    /// The levels of tables, from level 0 down.
+    pub levels: Vec<LevelStats>,
+    /// Batches written.
+    pub batch_count: u64,
+    /// Groups of batches written with one system call.
+    pub group_count: u64,
+    /// Bytes appended to the log.
+    pub log_bytes: u64,
+    /// Syncs of the log.
+    pub sync_count: u64,
+    /// Memtables flushed.
+    pub flush_count: u64,
+    /// Bytes written by flushes.
+    pub flush_bytes: u64,
+    /// Compactions done.
+    pub compaction_count: u64,
+    /// Bytes read by compactions.
+    pub compaction_read_bytes: u64,
+    /// Bytes written by compactions.
+    pub compaction_write_bytes: u64,
+    /// Writes that were slowed down.
+    pub slowdown_count: u64,
+    /// Writes that had to wait.
+    pub stall_count: u64,
+    /// Time that writers waited or were slowed down, microseconds.
+    pub stall_micros: u64,
+    /// Bytes in the block cache.
+    pub cache_bytes: u64,
+    /// Lookups that the block cache answered.
+    pub cache_hit_count: u64,
+    /// Lookups that went to the device.
+    pub cache_miss_count: u64,
+}
+
+/// What [`crate::Engine::verify`] looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Verification {
+    /// Tables read in full.
+    pub table_count: u64,
+    /// Entries in them.
+    pub entry_count: u64,
+    /// Records of the log.
+    pub record_count: u64,
+    /// Bytes read.
+    pub byte_count: u64,
+}

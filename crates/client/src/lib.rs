@@ -1,1 +1,34 @@
-//! (to be written)
+//! The SDK: a store in this process or behind a server, with the same calls and the same answers.
+//!
+//! Purpose: what a program uses to reach a store. [`Client::connect`] finds out how; after that nobody needs to know.
+//! Metadata goes through a transport (in process: no encoding; else frames, pipelined over one connection, retried with
+//! the same request id); bodies go straight to the object store where this process can reach it, else through the server.
+//!
+//! Invariants:
+//! - a change is sent again only with the request id it had, so it happens at most once;
+//! - `OutcomeUnknown` is returned only when the change may have happened and asking again gave no answer in time;
+//! - a put acknowledges a path only after its publish is durable; a get never leaves half a file under its name, and
+//!   writes nothing outside of its target.
+
+mod client;
+mod endpoint;
+mod file;
+mod status;
+mod tree;
+mod walk;
+
+pub use client::Client;
+pub use endpoint::{Access, ClientOptions, Endpoint};
+pub use file::FileStream;
+pub use nokv_namespace::{
+    BodyStorage, BodySummary, Changed, Content, DirEntry, Durability, Expect, Follow, Mount,
+    NewAttributes, Node, Page, Parents, Publish, PublishItem, Published, Remove, Removed,
+    RenameMode, Renamed, Session, SessionState, SetAttributes, SetTime, Usage,
+};
+pub use nokv_server::{Collected, Create, ObjectsConfig};
+pub use status::Status;
+pub use tree::{
+    Existing, GetEvent, GetOptions, GetReport, Placement, PutEvent, PutOptions, PutReport, Skipped,
+    WriteOptions,
+};
+pub use walk::{Walk, WalkEntry};

@@ -1,1 +1,5 @@
-//! (to be written)
+//! The service: an opened store, the one handler of all requests, and the transports in front of it.
+
+mod config;
+
+pub use config::{Collected, Create, ObjectsConfig, StoreConfig};

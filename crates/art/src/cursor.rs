@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::chain::{self, Versions};
 use crate::entry::Found;
+use crate::index::Direction;
 use crate::leaf::{Leaf, LeafRef};
 use crate::memtable::Memtable;
 use crate::value::FoundOwned;
@@ -42,7 +43,12 @@ unsafe impl Hold for Arc<Memtable> {}
 pub struct Cursor<H: Hold = Arc<Memtable>> {
     hold: H,
     leaf: Option<NonNull<Leaf>>,
+    /// Steps until the index is asked to load more leaves ahead.
+    steps_fetched: usize,
 }
+
+/// Steps after a seek before leaves are loaded ahead: who only looks at one key and its neighbour need not pay.
+const STEPS_BEFORE_FETCH: usize = 1;
 
 // SAFETY: the leaf pointer is a shared reference into the memtable (all of a leaf that changes is atomic), which
 // may be used from any thread; so a cursor may be sent and shared exactly if its hold may.
@@ -54,7 +60,11 @@ impl<H: Hold> Cursor<H> {
     /// A cursor at no key.
     #[must_use]
     pub fn new(hold: H) -> Self {
-        Self { hold, leaf: None }
+        Self {
+            hold,
+            leaf: None,
+            steps_fetched: 0,
+        }
     }
 
     /// The memtable.
@@ -65,31 +75,35 @@ impl<H: Hold> Cursor<H> {
 
     /// To the lowest key.
     pub fn seek_to_first(&mut self) {
-        self.leaf = pointer(self.hold.list().first());
+        self.place(pointer(self.hold.list().first()));
     }
 
     /// To the highest key.
     pub fn seek_to_last(&mut self) {
-        self.leaf = pointer(self.hold.list().last());
+        self.place(pointer(self.hold.list().last()));
     }
 
     /// To the first key at or above `key`.
     pub fn seek(&mut self, key: &[u8]) {
-        self.leaf = pointer(self.hold.ceiling(key));
+        self.place(pointer(self.hold.ceiling(key)));
     }
 
     /// To the last key at or below `key`.
     pub fn seek_for_prev(&mut self, key: &[u8]) {
-        self.leaf = pointer(self.hold.list().floor_below(self.hold.ceiling(key), key));
+        self.place(pointer(
+            self.hold.list().floor_below(self.hold.ceiling(key), key),
+        ));
     }
 
     /// To the next higher key; past the highest, and from no key, to no key.
     pub fn next_key(&mut self) {
+        self.fetch_ahead(Direction::Up);
         self.leaf = pointer(self.leaf().and_then(LeafRef::next));
     }
 
     /// To the next lower key; before the lowest, and from no key, to no key.
     pub fn prev_key(&mut self) {
+        self.fetch_ahead(Direction::Down);
         self.leaf = pointer(self.leaf().and_then(LeafRef::previous));
     }
 
@@ -115,6 +129,22 @@ impl<H: Hold> Cursor<H> {
     #[must_use]
     pub fn versions(&self) -> Versions<'_> {
         chain::versions(self.leaf().map(LeafRef::head))
+    }
+
+    fn place(&mut self, leaf: Option<NonNull<Leaf>>) {
+        self.leaf = leaf;
+        self.steps_fetched = STEPS_BEFORE_FETCH;
+    }
+
+    /// Walking a list of leaves that lie anywhere in memory waits for one leaf after the other. The index knows many
+    /// of the leaves to come, so they are loaded together.
+    fn fetch_ahead(&mut self, direction: Direction) {
+        self.steps_fetched = match self.steps_fetched.checked_sub(1) {
+            Some(steps) => steps,
+            None => self
+                .leaf()
+                .map_or(0, |leaf| self.hold.fetch_ahead(leaf.key(), direction)),
+        };
     }
 
     fn leaf(&self) -> Option<LeafRef<'_>> {

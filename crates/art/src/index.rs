@@ -25,6 +25,15 @@ pub(crate) enum Added {
     Replacement,
 }
 
+/// Which way a cursor moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To higher keys.
+    Up,
+    /// To lower keys.
+    Down,
+}
+
 /// See the file head.
 pub(crate) trait Index {
     /// The leaf of `key`.
@@ -32,6 +41,13 @@ pub(crate) trait Index {
 
     /// The leaf of the first key at or above `key`.
     fn ceiling<'a>(&'a self, list: &'a List, key: &[u8]) -> Option<LeafRef<'a>>;
+
+    /// Starts loading, from memory into the processor's caches, what a cursor at `key` will need when it goes on
+    /// in `direction`; returns after how many steps to ask again. Only a hint, with no effect but time.
+    fn fetch_ahead(&self, key: &[u8], direction: Direction) -> usize {
+        let _ = (key, direction);
+        usize::MAX
+    }
 
     /// Adds a version, and the key if it is new. `arena` being exclusive makes this the only writer.
     ///

@@ -34,6 +34,7 @@
 //! Source: Leis et al., "The Adaptive Radix Tree", ICDE 2013, for the four node sizes; prefix-free nodes with
 //! absolute levels after the height optimised trie (Binna 2018).
 
+mod fetch;
 mod narrow;
 mod node;
 mod slot;

@@ -8,11 +8,13 @@
 //! - The bytes are read as whole words (of which only the writer stores), never as single bytes beside a store: one
 //!   load sees a consistent state and the compiler has no torn access to reason about.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::Ordering;
 
 use super::node::Header;
 use super::slot::{Child, Slot};
 use super::wide::Node48;
+use crate::index::Direction;
 use crate::sync::AtomicU64;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -102,6 +104,20 @@ impl Node4 {
         highest_below(&self.word().to_le_bytes()[..4], end).map(|place| &self.children[place])
     }
 
+    pub(super) fn visit<'a>(
+        &'a self,
+        range: Range<u16>,
+        _direction: Direction,
+        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        visit_filled(
+            &self.word().to_le_bytes()[..4],
+            &self.children,
+            range,
+            visit,
+        )
+    }
+
     /// Adds a child if there is a free place.
     ///
     /// # Safety
@@ -175,6 +191,15 @@ impl Node16 {
         highest_below(&self.all(), end).map(|place| &self.children[place])
     }
 
+    pub(super) fn visit<'a>(
+        &'a self,
+        range: Range<u16>,
+        _direction: Direction,
+        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        visit_filled(&self.all(), &self.children, range, visit)
+    }
+
     /// Adds a child if there is a free place.
     ///
     /// # Safety
@@ -210,6 +235,22 @@ impl Node16 {
             node
         }
     }
+}
+
+/// Shows `visit` the filled places whose bytes are in `range`, in order of arrival.
+fn visit_filled<'a>(
+    bytes: &[u8],
+    children: &'a [Slot],
+    range: Range<u16>,
+    visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    for (byte, slot) in bytes.iter().zip(children) {
+        let Some(child) = slot.load() else { break };
+        if range.contains(&u16::from(*byte)) {
+            visit(child)?;
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// # Safety

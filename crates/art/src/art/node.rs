@@ -5,10 +5,13 @@
 //! - It has at least one child for a byte, and two children with the terminator.
 //! - A byte, once present, stays present until the whole node is replaced.
 
+use std::ops::{ControlFlow, Range};
+
 use super::narrow::{Node4, Node16};
 use super::slot::{Child, NodeSize, Slot};
 use super::wide::{Node48, Node256};
 use crate::arena::Arena;
+use crate::index::Direction;
 use crate::leaf::LeafRef;
 use crate::sync::AtomicU32;
 
@@ -94,6 +97,16 @@ impl<'a> Node<'a> {
     /// The child of the highest byte below `end`.
     pub(super) fn below(self, end: u16) -> Option<Child<'a>> {
         each!(self, node => node.below(end))?.load()
+    }
+
+    /// Shows `visit` the children for the bytes in `range`, in wide nodes nearest first, until it breaks.
+    pub(super) fn visit(
+        self,
+        range: Range<u16>,
+        direction: Direction,
+        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        each!(self, node => node.visit(range, direction, visit))
     }
 
     /// The child with the lowest keys.

@@ -1,12 +1,13 @@
 //! The tree: find, ceiling, insert. The argument is in the folder's essay.
 
+use super::fetch::fetch_ahead;
 use super::narrow::Node4;
 use super::node::{Neighbour, Node};
 use super::slot::{Child, Slot, Target};
 use crate::arena::Arena;
 use crate::chain;
 use crate::entry::EntryRef;
-use crate::index::{Added, Index};
+use crate::index::{Added, Direction, Index};
 use crate::leaf::{LeafRef, List};
 
 /// See the folder's essay.
@@ -95,6 +96,12 @@ impl Index for Art {
             Neighbour::Above(leaf) => Some(leaf),
             Neighbour::Below(leaf) => list.ceiling_above(leaf, key),
         }
+    }
+
+    fn fetch_ahead(&self, key: &[u8], direction: Direction) -> usize {
+        self.root
+            .load()
+            .map_or(usize::MAX, |root| fetch_ahead(root, key, direction))
     }
 
     unsafe fn insert(

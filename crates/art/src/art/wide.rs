@@ -5,11 +5,13 @@
 //!   0 on; the child is stored before the entry that leads to it, and neither changes after.
 //! - [`Node256`]: a byte is present if its slot is set.
 
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::Ordering;
 
 use super::narrow::copy_terminator;
 use super::node::Header;
 use super::slot::{Child, Slot};
+use crate::index::Direction;
 use crate::sync::AtomicU8;
 
 /// Places of the middle size.
@@ -56,6 +58,15 @@ impl Node48 {
 
     pub(super) fn below(&self, end: u16) -> Option<&Slot> {
         (0..end).rev().find_map(|byte| self.slot(byte as u8))
+    }
+
+    pub(super) fn visit<'a>(
+        &'a self,
+        range: Range<u16>,
+        direction: Direction,
+        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        visit_in_order(range, direction, |byte| self.slot(byte), visit)
     }
 
     /// Adds a child if there is a free place.
@@ -113,6 +124,15 @@ impl Node256 {
             .rfind(|slot| slot.load().is_some())
     }
 
+    pub(super) fn visit<'a>(
+        &'a self,
+        range: Range<u16>,
+        direction: Direction,
+        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        visit_in_order(range, direction, |byte| self.slot(byte), visit)
+    }
+
     /// Adds a child; there is always a place.
     ///
     /// # Safety
@@ -122,4 +142,22 @@ impl Node256 {
         unsafe { self.children[usize::from(byte)].store(child) };
         true
     }
+}
+
+/// Shows `visit` the children whose bytes are in `range`, nearest first.
+fn visit_in_order<'a>(
+    mut range: Range<u16>,
+    direction: Direction,
+    slot: impl Fn(u8) -> Option<&'a Slot>,
+    visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    while let Some(byte) = match direction {
+        Direction::Up => range.next(),
+        Direction::Down => range.next_back(),
+    } {
+        if let Some(child) = slot(byte as u8).and_then(Slot::load) {
+            visit(child)?;
+        }
+    }
+    ControlFlow::Continue(())
 }

@@ -1,0 +1,21 @@
+//! Nouns of the namespace to messages and back, for both ends of a connection.
+//!
+//! Invariants: every function in [`ask`] has its inverse in [`heard`] and the other way round, and a round trip changes
+//! nothing (tested); what is not valid becomes a failure that names the field.
+//!
+//! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`].
+
+mod ask;
+mod node;
+mod publish;
+#[cfg(test)]
+mod wire_test;
+
+pub use ask::{
+    OwnedPlace, OwnedTarget, attribute_changes, attribute_changes_to_wire, context,
+    context_to_wire, durability_to_wire, follow, follow_to_wire, parents, parents_to_wire, place,
+    place_to_wire, remove_mode, remove_mode_to_wire, rename_mode, rename_mode_to_wire, target,
+    target_to_wire, view, view_to_wire,
+};
+pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};
+pub use publish::{publish, publish_to_wire, published, published_to_wire};

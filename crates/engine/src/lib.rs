@@ -26,16 +26,21 @@
 //! [`entry`] and [`tombstones`] (the nouns below it), [`db`] (the store itself), [`stats`].
 
 mod batch;
+mod bytes_at;
+mod checksum;
 mod db;
 mod entry;
 mod error;
 mod keyspace;
+mod manifest;
+mod mark;
 mod options;
 mod range;
 mod record;
 mod stats;
 mod tombstones;
 mod varint;
+mod wal;
 
 pub use batch::{BATCH_BYTES_MAX, Batch};
 pub use db::{CommitPoint, Engine, Scan};

@@ -1,0 +1,209 @@
+//! The command line as clap parses it: global options and the list of commands.
+//!
+//! Each command has its own arguments, examples and code in `commands/`.
+
+use crate::commands::{
+    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, stat, status, tree, up,
+};
+use crate::output::{Color, Format, Verbosity};
+use clap::parser::ValueSource;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const ABOUT: &str = "\
+A namespace for artifacts: checkpoints, datasets, logs and reports as one versioned tree over an object store.";
+
+const EXAMPLES: &str = "\
+Examples:
+  nokv up                              start a store and serve it
+  nokv put ./results /runs/42          publish a directory
+  nokv ls -l /runs/42                  see it
+  nokv cat /runs/42/metrics.json       read a file
+  nokv get /runs/42 ./copy             get it back, bit for bit
+
+`nokv COMMAND --help` has examples for each command.
+
+Which store: if a server has the directory open, commands talk to that server; otherwise they
+open the store themselves. Where the objects are is told once, to `up` or `init`; the store
+remembers. S3 credentials come from the environment, the usual AWS files, or a file; never from
+an option, because every user of the machine sees the options of running programs.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+
+/// The whole command line.
+#[derive(Parser)]
+#[command(name = "nokv", version, about = ABOUT, after_help = EXAMPLES)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(max_term_width = 100, propagate_version = false)]
+pub(crate) struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Where the store is and how to reach it.
+    #[command(flatten)]
+    pub(crate) store: StoreArguments,
+    /// Answer in JSON, one value a line; errors too
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+    /// Print answers and errors only: no progress, no summaries
+    #[arg(short, long, global = true, help_heading = "Output")]
+    quiet: bool,
+    /// When to use colours: auto, always, never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        help_heading = "Output",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) color: Color,
+}
+
+impl Global {
+    /// The form of answers.
+    pub(crate) fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            Format::Text
+        }
+    }
+
+    /// What is told beside answers.
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        if self.quiet {
+            Verbosity::Quiet
+        } else {
+            Verbosity::Normal
+        }
+    }
+}
+
+/// Which store, and where its objects are.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Store")]
+pub(crate) struct StoreArguments {
+    /// The store's directory [default: ~/.local/share/nokv]
+    #[arg(
+        long,
+        global = true,
+        env = "NOKV_DIR",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    pub(crate) dir: Option<PathBuf>,
+    /// Talk to the server at HOST:PORT instead
+    #[arg(
+        long,
+        global = true,
+        env = "NOKV_SERVER",
+        value_name = "ADDR",
+        hide_env_values = true
+    )]
+    pub(crate) server: Option<String>,
+    /// Where the objects are: file:///path, s3://bucket/prefix, memory:
+    #[arg(
+        long,
+        global = true,
+        env = "NOKV_OBJECTS",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    pub(crate) objects: Option<String>,
+    /// S3 endpoint, if it is not AWS
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", value_name = "URL")]
+    #[arg(hide_env_values = true)]
+    pub(crate) s3_endpoint: Option<String>,
+    /// S3 region
+    #[arg(
+        long,
+        global = true,
+        env = "AWS_REGION",
+        value_name = "REGION",
+        hide_env_values = true
+    )]
+    pub(crate) s3_region: Option<String>,
+    /// S3 access key id
+    #[arg(long, global = true, env = "AWS_ACCESS_KEY_ID", value_name = "ID")]
+    #[arg(hide_env_values = true)]
+    pub(crate) s3_access_key_id: Option<String>,
+    /// File with the S3 secret; or set AWS_SECRET_ACCESS_KEY
+    // The secret itself is no option: every user of the machine sees the options of running programs.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) s3_secret_access_key_file: Option<PathBuf>,
+}
+
+impl StoreArguments {
+    /// Settles which of `--dir` and `--server` counts: what stands on the command line beats the environment.
+    ///
+    /// **Errors**: both stand on the command line.
+    pub(crate) fn settle(mut self, matches: &clap::ArgMatches) -> Result<Self, String> {
+        let is_typed = |id| source(matches, id) == Some(ValueSource::CommandLine);
+        match (is_typed("dir"), is_typed("server")) {
+            (true, true) => return Err("--dir and --server name two stores; give one".to_owned()),
+            (true, false) => self.server = None,
+            _ => {}
+        }
+        Ok(self)
+    }
+}
+
+/// Where an option's value comes from; global options may stand before or after the command.
+fn source(matches: &clap::ArgMatches, id: &str) -> Option<ValueSource> {
+    let here = matches.value_source(id);
+    let below = matches
+        .subcommand()
+        .and_then(|(_, below)| below.value_source(id));
+    [here, below].into_iter().flatten().max()
+}
+
+/// Everything that `nokv` does.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Start a store and serve it; make it if there is none
+    Up(up::Arguments),
+    /// Serve a store, without a welcome
+    Serve(up::Arguments),
+    /// Make a store without starting it
+    Init(init::Arguments),
+    /// Publish files and directories
+    #[command(visible_alias = "put-artifact")]
+    Put(put::Arguments),
+    /// Get files and directories back
+    Get(get::Arguments),
+    /// Write files to standard output
+    Cat(cat::Arguments),
+    /// List directories
+    Ls(ls::Arguments),
+    /// Show all that is known of a file or directory
+    Stat(stat::Arguments),
+    /// Make directories
+    Mkdir(mkdir::Arguments),
+    /// Move or rename
+    Mv(mv::Arguments),
+    /// Remove files and directories
+    Rm(rm::Arguments),
+    /// Make hard and symbolic links
+    Ln(link::Arguments),
+    /// Sum up sizes
+    Du(du::Arguments),
+    /// Draw a directory as a tree
+    Tree(tree::Arguments),
+    /// Collect what nothing names any more
+    Gc(gc::Arguments),
+    /// Show how the store is
+    Status(status::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// A path in the namespace as it stands on the command line: any bytes.
+pub(crate) type PathArgument = OsString;

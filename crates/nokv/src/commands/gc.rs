@@ -1,0 +1,66 @@
+//! `nokv gc`: collects what nothing names any more.
+
+use crate::error::Error;
+use crate::output::Output;
+use crate::text::count;
+use nokv_client::{Client, Collected};
+use serde_json::Map;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  nokv gc                                     what no retained version can see, and what dead uploads left
+  nokv gc --retention 0s                      also what was replaced or removed just now
+  nokv gc --json | jq .objects";
+
+/// Arguments of `nokv gc`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Keep what was replaced or removed within this time [default: the store's, an hour]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    retention: Option<Duration>,
+}
+
+/// Runs rounds of collection until one finds nothing more to delete.
+pub(crate) async fn run(
+    arguments: Arguments,
+    client: &Client,
+    output: &Output,
+) -> Result<(), Error> {
+    let retention = arguments
+        .retention
+        .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let collected = client.collect(retention).await?;
+    print(&collected, output)
+}
+
+fn print(collected: &Collected, output: &Output) -> Result<(), Error> {
+    let Collected {
+        session_count,
+        body_count,
+        object_count,
+        failed_count,
+    } = *collected;
+    if output.is_json() {
+        let mut object = Map::new();
+        object.insert("objects".to_owned(), object_count.into());
+        object.insert("bodies".to_owned(), body_count.into());
+        object.insert("sessions".to_owned(), session_count.into());
+        object.insert("failed".to_owned(), failed_count.into());
+        return output.json(object);
+    }
+    output.line(format!(
+        "deleted {} ({}, {})",
+        count(object_count, "object", "objects"),
+        count(body_count, "body of the past", "bodies of the past"),
+        count(session_count, "abandoned upload", "abandoned uploads"),
+    ))?;
+    if failed_count > 0 {
+        let objects = count(failed_count, "object", "objects");
+        output.line(format!(
+            "{objects} could not be deleted; the next round tries again"
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The commands, one file each: its arguments, its examples, its code.
+//!
+//! A command talks to the store through [`crate::session::Session`] and to the user through
+//! [`crate::output::Output`]; it knows nothing of transports, exit codes or signals.
+
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod du;
+pub(crate) mod gc;
+pub(crate) mod get;
+pub(crate) mod init;
+pub(crate) mod link;
+pub(crate) mod ls;
+pub(crate) mod mkdir;
+pub(crate) mod mv;
+pub(crate) mod put;
+pub(crate) mod rm;
+pub(crate) mod stat;
+pub(crate) mod status;
+pub(crate) mod tree;
+pub(crate) mod up;

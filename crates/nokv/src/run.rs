@@ -1,0 +1,98 @@
+//! From the process's start to its exit code: parse, reach the store, run, close.
+//!
+//! Ctrl-C drops the command, which cancels what is under way, and still closes the store, so that an open upload
+//! session ends now instead of by its timeout. A second Ctrl-C ends the process at once.
+
+use crate::arguments::{Arguments, Command, StoreArguments};
+use crate::commands::{
+    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, stat, status, tree, up,
+};
+use crate::error::Error;
+use crate::output::Output;
+use crate::session;
+use clap::{CommandFactory, FromArgMatches};
+use nokv_client::{Client, Create};
+use nokv_types::{Failure, Reason};
+use std::process::ExitCode;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let format = arguments.global.format();
+    let output = Output::new(format, arguments.global.verbosity(), arguments.global.color);
+    let outcome = arguments
+        .global
+        .store
+        .clone()
+        .settle(&matches)
+        .map_err(Error::Usage)
+        .and_then(|store| start(arguments.command, &store, &output));
+    // What a failed command printed before it failed is still an answer.
+    let flushed = output.flush();
+    match outcome.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(format),
+    }
+}
+
+fn start(command: Command, store: &StoreArguments, output: &Output) -> Result<(), Error> {
+    if let Command::Completions(arguments) = command {
+        return completions::run(&arguments, output);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Reason::Io, format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(run(command, store, output));
+    // A read of standard input can't be cancelled: don't wait for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(command: Command, store: &StoreArguments, output: &Output) -> Result<(), Error> {
+    match command {
+        Command::Up(arguments) => up::run(arguments, up::Welcome::Full, store, output).await,
+        Command::Serve(arguments) => up::run(arguments, up::Welcome::Brief, store, output).await,
+        Command::Init(_) => init::run(store, output).await,
+        command => {
+            let client = session::connect(store, creates(&command)).await?;
+            let outcome = tokio::select! {
+                outcome = with_client(command, &client, output) => outcome,
+                _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            };
+            let closed = client.close().await;
+            outcome.and(closed.map_err(Error::from))
+        }
+    }
+}
+
+/// Whether a command that finds no store makes one. A command that only reads does not: its answer would be
+/// about a store that nobody has.
+fn creates(command: &Command) -> Create {
+    match command {
+        Command::Put(_) | Command::Mkdir(_) => Create::IfMissing,
+        _ => Create::Never,
+    }
+}
+
+async fn with_client(command: Command, client: &Client, output: &Output) -> Result<(), Error> {
+    match command {
+        Command::Put(arguments) => put::run(arguments, client, output).await,
+        Command::Get(arguments) => get::run(arguments, client, output).await,
+        Command::Cat(arguments) => cat::run(arguments, client, output).await,
+        Command::Ls(arguments) => ls::run(arguments, client, output).await,
+        Command::Stat(arguments) => stat::run(arguments, client, output).await,
+        Command::Mkdir(arguments) => mkdir::run(arguments, client, output).await,
+        Command::Mv(arguments) => mv::run(arguments, client, output).await,
+        Command::Rm(arguments) => rm::run(arguments, client, output).await,
+        Command::Ln(arguments) => link::run(arguments, client, output).await,
+        Command::Du(arguments) => du::run(arguments, client, output).await,
+        Command::Tree(arguments) => tree::run(arguments, client, output).await,
+        Command::Gc(arguments) => gc::run(arguments, client, output).await,
+        Command::Status(_) => status::run(client, output).await,
+        Command::Up(_) | Command::Serve(_) | Command::Init(_) | Command::Completions(_) => {
+            unreachable!("these need no client")
+        }
+    }
+}

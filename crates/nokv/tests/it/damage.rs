@@ -1,0 +1,121 @@
+//! A damaged log: cut off or with one bit flipped, it is never believed.
+//!
+//! Each command either fails with one line that names the file, or answers from a state that the store really had:
+//! a prefix of what was acknowledged, every file whole.
+
+use crate::program::Store;
+use crate::random::Random;
+use std::path::{Path, PathBuf};
+
+/// Files published one after the other, so that the log has as many records at least.
+const FILE_COUNT: usize = 12;
+/// Places tried in each log file.
+const PLACE_COUNT: u64 = 24;
+
+#[test]
+fn a_truncated_log_is_a_prefix_or_an_error() {
+    damage(31, |bytes, random| {
+        let keep = random.below(bytes.len() as u64);
+        bytes.truncate(usize::try_from(keep).expect("an index"));
+    });
+}
+
+#[test]
+fn a_flipped_bit_in_the_log_is_a_prefix_or_an_error() {
+    damage(32, |bytes, random| {
+        let at = usize::try_from(random.below(bytes.len() as u64)).expect("an index");
+        bytes[at] ^= 1 << random.below(8);
+    });
+}
+
+fn damage(seed: u64, spoil: impl Fn(&mut Vec<u8>, &mut Random)) {
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let store = Store::new();
+    let contents: Vec<Vec<u8>> = (0..FILE_COUNT).map(|_| random.bytes(900)).collect();
+    for (index, bytes) in contents.iter().enumerate() {
+        store.ok_with_input(&["put", "-", &format!("/file-{index:02}")], bytes);
+    }
+    let (mut refused, mut answered) = (0, 0);
+    for log in logs(&store.dir()) {
+        let whole = std::fs::read(&log).expect("readable");
+        if whole.is_empty() {
+            continue;
+        }
+        for _ in 0..PLACE_COUNT {
+            let mut bytes = whole.clone();
+            spoil(&mut bytes, &mut random);
+            // Opening may repair or rewrite: each try starts from the same files.
+            let copy = Store::new();
+            copy_folder(&store.dir(), &copy.dir());
+            let spoiled = copy
+                .dir()
+                .join(log.strip_prefix(store.dir()).expect("below"));
+            std::fs::write(spoiled, &bytes).expect("writable");
+            match check(&copy, &contents) {
+                Answer::Refused => refused += 1,
+                Answer::Prefix => answered += 1,
+            }
+        }
+    }
+    println!("{refused} refused, {answered} answered from a prefix");
+    assert!(refused + answered > 0, "no log was found");
+}
+
+enum Answer {
+    Refused,
+    Prefix,
+}
+
+fn check(store: &Store, contents: &[Vec<u8>]) -> Answer {
+    let outcome = store.run(["ls", "/"]);
+    if outcome.code != Some(0) {
+        let line = outcome.assert_failed();
+        let names_file = line.contains("wal") || line.contains("log") || line.contains("offset");
+        assert!(names_file, "it does not say where: {line}");
+        return Answer::Refused;
+    }
+    let listing = String::from_utf8(outcome.stdout).expect("UTF-8");
+    let names: Vec<&str> = listing.lines().collect();
+    for (index, name) in names.iter().enumerate() {
+        assert_eq!(*name, format!("file-{index:02}"), "no prefix: {listing}");
+        let bytes = store.ok(["cat", &format!("/{name}")]);
+        assert!(bytes == contents[index], "{name} is not what was put");
+    }
+    Answer::Prefix
+}
+
+/// The log files of the store.
+fn logs(dir: &Path) -> Vec<PathBuf> {
+    files(dir)
+        .into_iter()
+        .filter(|path| {
+            path.strip_prefix(dir)
+                .is_ok_and(|path| path.to_string_lossy().contains("wal"))
+        })
+        .collect()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let kind = entry.file_type().expect("a kind");
+        if kind.is_dir() {
+            files.extend(self::files(&entry.path()));
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    files
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("writable");
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).expect("below"));
+        std::fs::create_dir_all(target.parent().expect("a folder")).expect("writable");
+        std::fs::copy(&file, target).expect("readable");
+    }
+}

@@ -1,0 +1,29 @@
+//! The real binary, end to end: real processes, real files, a real S3 server.
+//!
+//! - [`round_trip`]: nasty trees come back bit for bit, in process, over the socket, over TCP.
+//! - [`s3`]: the same with the objects in a real S3 server, and what it refuses.
+//! - [`kill`]: `kill -9` at random moments of a put; what was acknowledged is whole, nothing is half there.
+//! - [`bad_input`]: each kind of wrong input has one line that says what to do, and loses nothing.
+//! - [`damage`]: a truncated or flipped log.
+//! - [`commands`]: what each command answers, as text and as JSON.
+//! - [`help`]: every command has examples; completions are made.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these tests drive real processes"
+)]
+#![expect(
+    clippy::print_stdout,
+    reason = "a failed test shows the seed it ran with"
+)]
+
+mod bad_input;
+mod commands;
+mod damage;
+mod help;
+mod kill;
+mod program;
+mod random;
+mod round_trip;
+mod s3;
+mod tree;
+mod weed;

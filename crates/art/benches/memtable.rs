@@ -1,6 +1,7 @@
 //! Insert, get and scan of both structures beside a `BTreeMap`, which stores no versions and takes no lock.
 //!
-//! `cargo bench -p nokv-art -- KEYS` (10,000 unless told, so that it is quick where it is only run to see it run).
+//! `cargo bench -p nokv-art -- [KEYS] [NAME]` (10,000 keys unless told, so that it is quick where it is only run to see
+//! it run; NAME is a part of the name of a key set).
 //! Prints nanoseconds per operation, the ratio to the `BTreeMap`, and bytes per entry as the allocator saw them.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -195,20 +196,36 @@ fn report(name: &str, keys: &[Vec<u8>]) {
 }
 
 fn main() {
-    let count = std::env::args()
-        .find_map(|argument| argument.parse().ok())
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|text| text != "--bench")
+        .collect();
+    let count = arguments
+        .iter()
+        .find_map(|text| text.parse().ok())
         .unwrap_or(KEYS_DEFAULT);
-    let paths: Vec<Vec<u8>> = (0..count).map(path_key).collect();
-    report("paths in order", &paths);
-    let mut shuffled = paths;
-    Random(1).shuffle(&mut shuffled);
-    report("paths shuffled", &shuffled);
-    drop(shuffled);
+    let wanted = |name: &str| {
+        let mut names = arguments
+            .iter()
+            .filter(|text| text.parse::<usize>().is_err())
+            .peekable();
+        names.peek().is_none() || names.any(|text| name.contains(text.as_str()))
+    };
+    let mut keys: Vec<Vec<u8>> = (0..count).map(path_key).collect();
+    if wanted("paths in order") {
+        report("paths in order", &keys);
+    }
+    Random(1).shuffle(&mut keys);
+    if wanted("paths shuffled") {
+        report("paths shuffled", &keys);
+    }
     let mut random = Random(3);
-    let keys = (0..count).map(|_| {
-        [random.next(), random.next()]
+    keys.iter_mut().for_each(|key| {
+        *key = [random.next(), random.next()]
             .map(u64::to_be_bytes)
             .concat()
     });
-    report("random 16 B", &keys.collect::<Vec<_>>());
+    if wanted("random 16 B") {
+        report("random 16 B", &keys);
+    }
 }

@@ -43,12 +43,33 @@ unsafe impl Hold for Arc<Memtable> {}
 pub struct Cursor<H: Hold = Arc<Memtable>> {
     hold: H,
     leaf: Option<NonNull<Leaf>>,
-    /// Steps until the index is asked to load more leaves ahead.
-    steps_fetched: usize,
+    ahead: Ahead,
 }
 
-/// Steps after a seek before leaves are loaded ahead: who only looks at one key and its neighbour need not pay.
-const STEPS_BEFORE_FETCH: usize = 1;
+/// What was loaded ahead of a walk.
+#[derive(Clone, Copy)]
+struct Ahead {
+    direction: Direction,
+    /// Steps until more is loaded.
+    steps: usize,
+    /// The furthest leaf loaded, from which to go on.
+    last: Option<NonNull<Leaf>>,
+}
+
+/// Steps until the next try where the index knew no leaves ahead (the end of a subtree, the end of all).
+const STEPS_WITHOUT: usize = 16;
+
+impl Ahead {
+    /// Nothing loaded. The first step after a seek loads nothing: who only looks at one key and its neighbour
+    /// need not pay.
+    fn nothing(direction: Direction) -> Self {
+        Self {
+            direction,
+            steps: 1,
+            last: None,
+        }
+    }
+}
 
 // SAFETY: the leaf pointer is a shared reference into the memtable (all of a leaf that changes is atomic), which
 // may be used from any thread; so a cursor may be sent and shared exactly if its hold may.
@@ -63,7 +84,7 @@ impl<H: Hold> Cursor<H> {
         Self {
             hold,
             leaf: None,
-            steps_fetched: 0,
+            ahead: Ahead::nothing(Direction::Up),
         }
     }
 
@@ -133,17 +154,37 @@ impl<H: Hold> Cursor<H> {
 
     fn place(&mut self, leaf: Option<NonNull<Leaf>>) {
         self.leaf = leaf;
-        self.steps_fetched = STEPS_BEFORE_FETCH;
+        self.ahead = Ahead::nothing(Direction::Up);
     }
 
     /// Walking a list of leaves that lie anywhere in memory waits for one leaf after the other. The index knows many
-    /// of the leaves to come, so they are loaded together.
+    /// of the leaves to come, so they are loaded together: a first batch, at the next step one beyond it, and then
+    /// one whenever a batch was walked, so that there is always one on its way.
     fn fetch_ahead(&mut self, direction: Direction) {
-        self.steps_fetched = match self.steps_fetched.checked_sub(1) {
-            Some(steps) => steps,
-            None => self
-                .leaf()
-                .map_or(0, |leaf| self.hold.fetch_ahead(leaf.key(), direction)),
+        if self.ahead.direction != direction {
+            self.ahead = Ahead::nothing(direction);
+        }
+        if self.ahead.steps > 0 {
+            self.ahead.steps -= 1;
+            return;
+        }
+        // SAFETY: the leaf was found in the memtable that `hold` keeps alive as long as the cursor.
+        let last = self
+            .ahead
+            .last
+            .map(|leaf| unsafe { LeafRef::from_ptr(leaf) });
+        let Some(from) = last.or(self.leaf()) else {
+            return;
+        };
+        let fetched = self.hold.fetch_ahead(from.key(), direction);
+        self.ahead = Ahead {
+            direction,
+            steps: match (fetched, last) {
+                (None, _) => STEPS_WITHOUT,
+                (Some(_), None) => 0,
+                (Some(fetched), Some(_)) => fetched.leaves,
+            },
+            last: fetched.map(|fetched| fetched.last.as_ptr()),
         };
     }
 

@@ -34,6 +34,15 @@ pub(crate) enum Direction {
     Down,
 }
 
+/// Leaves on their way into the caches.
+#[derive(Clone, Copy)]
+pub(crate) struct Fetched<'a> {
+    /// How many.
+    pub(crate) leaves: usize,
+    /// The furthest.
+    pub(crate) last: LeafRef<'a>,
+}
+
 /// See the file head.
 pub(crate) trait Index {
     /// The leaf of `key`.
@@ -42,11 +51,11 @@ pub(crate) trait Index {
     /// The leaf of the first key at or above `key`.
     fn ceiling<'a>(&'a self, list: &'a List, key: &[u8]) -> Option<LeafRef<'a>>;
 
-    /// Starts loading, from memory into the processor's caches, what a cursor at `key` will need when it goes on
-    /// in `direction`; returns after how many steps to ask again. Only a hint, with no effect but time.
-    fn fetch_ahead(&self, key: &[u8], direction: Direction) -> usize {
+    /// Starts loading, from memory into the processor's caches, the leaves that follow `key` in `direction`; only
+    /// a hint, with no effect but time. `None` if the structure has no quick way to know them.
+    fn fetch_ahead<'a>(&'a self, key: &[u8], direction: Direction) -> Option<Fetched<'a>> {
         let _ = (key, direction);
-        usize::MAX
+        None
     }
 
     /// Adds a version, and the key if it is new. `arena` being exclusive makes this the only writer.

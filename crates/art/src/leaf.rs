@@ -38,7 +38,7 @@ pub(crate) struct Leaf {
 const _: () = assert!(size_of::<Leaf>() == 32 && align_of::<Leaf>() == ALIGNMENT);
 
 /// Bytes that a processor loads at once.
-const CACHE_LINE_BYTES: usize = 64;
+pub(crate) const CACHE_LINE_BYTES: usize = 64;
 
 /// Lines of a leaf loaded ahead of a scan: the header, a key of 40 bytes and the header of its version lie in two or,
 /// as leaves are not aligned to lines, three.

@@ -16,7 +16,7 @@ use crate::art::Art;
 use crate::chain;
 use crate::cursor::Cursor;
 use crate::entry::{EntryRef, Found, KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::index::{Added, Direction, Index};
+use crate::index::{Added, Direction, Fetched, Index};
 use crate::leaf::{LeafRef, List};
 use crate::skip_list::SkipList;
 use crate::value::FoundOwned;
@@ -211,7 +211,7 @@ impl Memtable {
         }
     }
 
-    pub(crate) fn fetch_ahead(&self, key: &[u8], direction: Direction) -> usize {
+    pub(crate) fn fetch_ahead(&self, key: &[u8], direction: Direction) -> Option<Fetched<'_>> {
         match &self.index {
             AnyIndex::Art(art) => art.fetch_ahead(key, direction),
             AnyIndex::SkipList(skip_list) => skip_list.fetch_ahead(key, direction),

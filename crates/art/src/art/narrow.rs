@@ -107,13 +107,13 @@ impl Node4 {
     pub(super) fn visit<'a>(
         &'a self,
         range: Range<u16>,
-        _direction: Direction,
+        direction: Direction,
         visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        visit_filled(
-            &self.word().to_le_bytes()[..4],
-            &self.children,
-            range,
+        ByteSet::new(&self.word().to_le_bytes()[..4]).visit(
+            &range,
+            direction,
+            |byte| self.slot(byte),
             visit,
         )
     }
@@ -194,10 +194,10 @@ impl Node16 {
     pub(super) fn visit<'a>(
         &'a self,
         range: Range<u16>,
-        _direction: Direction,
+        direction: Direction,
         visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        visit_filled(&self.all(), &self.children, range, visit)
+        ByteSet::new(&self.all()).visit(&range, direction, |byte| self.slot(byte), visit)
     }
 
     /// Adds a child if there is a free place.
@@ -237,20 +237,52 @@ impl Node16 {
     }
 }
 
-/// Shows `visit` the filled places whose bytes are in `range`, in order of arrival.
-fn visit_filled<'a>(
-    bytes: &[u8],
-    children: &'a [Slot],
-    range: Range<u16>,
-    visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    for (byte, slot) in bytes.iter().zip(children) {
-        let Some(child) = slot.load() else { break };
-        if range.contains(&u16::from(*byte)) {
-            visit(child)?;
+/// The bytes of a narrow node as a set, which has an order where the places have none.
+struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    fn new(bytes: &[u8]) -> Self {
+        let mut words = [0; 4];
+        for byte in bytes {
+            words[usize::from(byte >> 6)] |= 1 << (byte & 63);
         }
+        Self(words)
     }
-    ControlFlow::Continue(())
+
+    /// Removes and returns the lowest byte (`Up`) or the highest.
+    fn take(&mut self, direction: Direction) -> Option<u8> {
+        let (index, bit) = match direction {
+            Direction::Up => {
+                let index = self.0.iter().position(|word| *word != 0)?;
+                (index, self.0[index].trailing_zeros())
+            }
+            Direction::Down => {
+                let index = self.0.iter().rposition(|word| *word != 0)?;
+                (index, self.0[index].ilog2())
+            }
+        };
+        self.0[index] ^= 1 << bit;
+        Some((index as u32 * u64::BITS + bit) as u8)
+    }
+
+    /// Shows `visit` the children of the bytes in `range`, nearest first.
+    fn visit<'a>(
+        mut self,
+        range: &Range<u16>,
+        direction: Direction,
+        slot: impl Fn(u8) -> Option<&'a Slot>,
+        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        while let Some(byte) = self.take(direction) {
+            if !range.contains(&u16::from(byte)) {
+                continue;
+            }
+            if let Some(child) = slot(byte).and_then(Slot::load) {
+                visit(child)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// # Safety

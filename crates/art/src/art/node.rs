@@ -12,7 +12,7 @@ use super::slot::{Child, NodeSize, Slot};
 use super::wide::{Node48, Node256};
 use crate::arena::Arena;
 use crate::index::Direction;
-use crate::leaf::LeafRef;
+use crate::leaf::{CACHE_LINE_BYTES, LeafRef, prefetch};
 use crate::sync::AtomicU32;
 
 /// What every node starts with.
@@ -37,6 +37,9 @@ impl Header {
         }
     }
 }
+
+/// Lines of a node loaded ahead of a scan: a [`Node16`], not aligned to lines, lies in three or four.
+const FETCH_LINES: usize = 3;
 
 /// One past the highest byte, as a bound.
 pub(super) const BYTE_END: u16 = 256;
@@ -99,14 +102,22 @@ impl<'a> Node<'a> {
         each!(self, node => node.below(end))?.load()
     }
 
-    /// Shows `visit` the children for the bytes in `range`, in wide nodes nearest first, until it breaks.
+    /// Shows `visit` the children for the bytes in `range`, nearest first, until it breaks.
     pub(super) fn visit(
         self,
         range: Range<u16>,
         direction: Direction,
         visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        each!(self, node => node.visit(range, direction, visit))
+    ) {
+        // Who called knows whether it broke.
+        let (ControlFlow::Continue(()) | ControlFlow::Break(())) =
+            each!(self, node => node.visit(range, direction, visit));
+    }
+
+    /// Starts loading the header and the first places of a narrow node.
+    pub(super) fn prefetch(self) {
+        let address = each!(self, node => std::ptr::from_ref(node).cast::<u8>());
+        (0..FETCH_LINES).for_each(|line| prefetch(address.wrapping_add(line * CACHE_LINE_BYTES)));
     }
 
     /// The child with the lowest keys.

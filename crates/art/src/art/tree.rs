@@ -7,7 +7,7 @@ use super::slot::{Child, Slot, Target};
 use crate::arena::Arena;
 use crate::chain;
 use crate::entry::EntryRef;
-use crate::index::{Added, Direction, Index};
+use crate::index::{Added, Direction, Fetched, Index};
 use crate::leaf::{LeafRef, List};
 
 /// See the folder's essay.
@@ -98,10 +98,8 @@ impl Index for Art {
         }
     }
 
-    fn fetch_ahead(&self, key: &[u8], direction: Direction) -> usize {
-        self.root
-            .load()
-            .map_or(usize::MAX, |root| fetch_ahead(root, key, direction))
+    fn fetch_ahead<'a>(&'a self, key: &[u8], direction: Direction) -> Option<Fetched<'a>> {
+        fetch_ahead(self.root.load()?, key, direction)
     }
 
     unsafe fn insert(

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  nokv gc                                     what no retained version can see, and what dead uploads left
+  nokv gc                                     what nothing can see any more
   nokv gc --retention 0s                      also what was replaced or removed just now
   nokv gc --json | jq .objects";
 

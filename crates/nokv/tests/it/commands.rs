@@ -146,7 +146,9 @@ fn sums_and_trees() {
 
 #[test]
 fn errors_in_json_carry_their_code() {
-    let outcome = Store::new().run(["cat", "/none", "--json"]);
+    let store = Store::new();
+    store.ok(["init"]);
+    let outcome = store.run(["cat", "/none", "--json"]);
     assert_eq!(outcome.code, Some(1));
     let error: serde_json::Value = serde_json::from_str(&outcome.stderr).expect("JSON");
     assert_eq!(error["error"]["code"], "NotFound");
@@ -198,6 +200,92 @@ fn put_tells_each_durable_path() {
     told.sort_unstable();
     assert_eq!(told, ["/y", "/y/a", "/y/b"]);
     assert_eq!(text(store.ok(["put", source, "/z"])), "");
+}
+
+#[test]
+fn a_command_that_reads_makes_no_store() {
+    let store = Store::new();
+    for command in [
+        &["ls"][..],
+        &["cat", "/x"],
+        &["rm", "/x"],
+        &["status"],
+        &["gc"],
+    ] {
+        let line = store.fails(command);
+        assert!(
+            line.contains(store.dir().to_str().expect("UTF-8")),
+            "{line}"
+        );
+    }
+    assert!(!store.dir().exists());
+}
+
+#[test]
+fn two_puts_at_once_are_both_whole() {
+    let store = Store::new();
+    let server = store.serve::<&str>([]);
+    store.ok(["mkdir", "/both"]);
+    let sources = ["first", "second"].map(|name| store.local(name));
+    let puts: Vec<_> = sources
+        .iter()
+        .enumerate()
+        .map(|(index, source)| {
+            crate::tree::make_nasty(source, 41 + index as u64);
+            let put = ["put".as_ref(), source.as_os_str(), "/both".as_ref()];
+            store
+                .command(put)
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary runs")
+        })
+        .collect();
+    for put in puts {
+        let output = put.wait_with_output().expect("it ends");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    for source in &sources {
+        let name = source.file_name().expect("a name").to_str().expect("UTF-8");
+        let copy = store.local(format!("copy-{name}"));
+        let path = format!("/both/{name}");
+        store.ok(["get".as_ref(), path.as_ref(), copy.as_os_str()]);
+        crate::tree::assert_same(source, &copy);
+    }
+    drop(server);
+}
+
+#[test]
+fn an_interrupted_put_leaves_nothing() {
+    let store = Store::new();
+    store.ok_with_input(&["put", "-", "/kept"], b"before");
+    let mut put = store
+        .command(["put", "-", "/interrupted"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut input = put.stdin.take().expect("piped");
+    // More than one block and a pipe: the upload has begun.
+    std::io::Write::write_all(&mut input, &vec![1; 9 << 20]).expect("it reads");
+    let id = put.id().to_string();
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(status.expect("kill is installed").success());
+    let output = put.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    drop(input);
+    assert_eq!(text(store.ok(["ls"])), "kept\n");
+    store.ok(["gc"]);
+    let objects = crate::tree::walk(&store.dir().join("objects"));
+    let files = objects
+        .values()
+        .filter(|node| matches!(node, crate::tree::Node::File(..)));
+    assert_eq!(files.count(), 0, "the upload was not given up");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! A damaged log: cut off or with one bit flipped, it is never believed.
+//! A damaged store: whatever is cut off, flipped or missing, it is never believed.
 //!
-//! Each command either fails with one line that names the file, or answers from a state that the store really had:
-//! a prefix of what was acknowledged, every file whole.
+//! Log: each command either fails with one line that names the file, or answers from a state that the store really had:
+//! a prefix of what was acknowledged, every file whole. Objects: a file that needs the damaged bytes is an error that
+//! names it, every other file is read as before.
 
 use crate::program::Store;
 use crate::random::Random;
@@ -60,6 +61,47 @@ fn damage(seed: u64, spoil: impl Fn(&mut Vec<u8>, &mut Random)) {
     }
     println!("{refused} refused, {answered} answered from a prefix");
     assert!(refused + answered > 0, "no log was found");
+}
+
+#[test]
+fn damaged_and_missing_objects_are_errors_and_never_data() {
+    let seed = 33;
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let store = Store::new();
+    let bytes = random.bytes(9 << 20);
+    store.ok_with_input(&["put", "-", "/large"], &bytes);
+    store.ok_with_input(&["put", "-", "/inline"], b"in the metadata");
+    let objects = files(&store.dir().join("objects"));
+    assert!(objects.len() >= 3, "nine MiB are three blocks: {objects:?}");
+    for object in &objects {
+        let whole = std::fs::read(object).expect("readable");
+        let mut flipped = whole.clone();
+        let at = usize::try_from(random.below(whole.len() as u64)).expect("an index");
+        flipped[at] ^= 1 << random.below(8);
+        std::fs::write(object, &flipped).expect("writable");
+        assert_unreadable(&store);
+        std::fs::write(object, &whole[..whole.len() / 2]).expect("writable");
+        assert_unreadable(&store);
+        std::fs::remove_file(object).expect("ours");
+        assert_unreadable(&store);
+        std::fs::write(object, &whole).expect("writable");
+        assert!(
+            store.ok(["cat", "/large"]) == bytes,
+            "mended, and still refused"
+        );
+    }
+}
+
+/// `/large` fails with its name and leaves nothing behind; `/inline` is read.
+fn assert_unreadable(store: &Store) {
+    let line = store.fails(["cat", "/large"]);
+    assert!(line.contains("/large"), "{line}");
+    let copy = store.local("copy");
+    let line = store.fails(["get".as_ref(), "/large".as_ref(), copy.as_os_str()]);
+    assert!(line.contains("/large"), "{line}");
+    assert!(!copy.exists(), "half a file was left");
+    assert_eq!(store.ok(["cat", "/inline"]), b"in the metadata");
 }
 
 enum Answer {

@@ -3,12 +3,13 @@
 //! Each subcommand belongs to an issue and grows with it. One whose subject does not exist yet says so and exits
 //! with 2; nothing is faked. See README.md for the workloads, what the columns mean, and how to get each peer.
 
+mod bodies;
 mod harness;
 mod ycsb;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use harness::{CellReport, Report, render};
+use harness::{CellReport, Report, print_answer, render};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Ycsb(ycsb::YcsbArguments),
+    Bodies(bodies::BodiesArguments),
     /// Remote calls per second over the framed transport and gRPC.
     Rpc,
     /// The FUSE mount: create, stat, read, write.
@@ -59,11 +61,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut report = Report::default();
     match &arguments.command {
         Command::Ycsb(options) => ycsb::run(options, arguments.quick, &mut report)?,
+        Command::Bodies(options) => bodies::run(options, arguments.quick, &mut report)?,
         Command::Rpc => return Ok(not_yet("rpc", "the service, complete (issue 6)")),
         Command::Mount => return Ok(not_yet("mount", "the FUSE mount (issue 7)")),
         Command::Agent => return Ok(not_yet("agent", "the agent verbs and MCP (issue 8)")),
         Command::Cell { bench, spec } => {
-            println!("{}", serde_json::to_string(&answer_cell(bench, spec)?)?);
+            print_answer(answer_cell(bench, spec))?;
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -77,6 +80,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn answer_cell(bench: &str, spec: &str) -> Result<CellReport> {
     match bench {
         "ycsb" => ycsb::answer_cell(spec),
+        "bodies" => bodies::answer_cell(spec),
         _ => bail!("no such cell: {bench}"),
     }
 }

@@ -1,10 +1,10 @@
 //! One system under one workload in a child process.
 //!
 //! The parent starts this binary again as `cell BENCH SPEC`; the child answers with one JSON line, a
-//! [`CellReport`], as the last line of its standard output. What it writes to standard error passes through.
+//! [`CellReport`] or the reason why there is none, as the last line of its standard output. What it writes to standard error passes through.
 
 use super::Row;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,13 @@ pub(crate) struct CellReport {
     pub(crate) records_after: u64,
     /// Remarks for the reader.
     pub(crate) notes: Vec<String>,
+}
+
+/// Gives the parent what the child found or why it found nothing.
+pub(crate) fn print_answer(answer: Result<CellReport>) -> Result<()> {
+    let answer = answer.map_err(|error| format!("{error:#}"));
+    println!("{}", serde_json::to_string(&answer)?);
+    Ok(())
 }
 
 /// Runs a cell and waits for it, at most `seconds_max`.
@@ -63,5 +70,7 @@ pub(crate) fn run_cell(bench: &str, spec: &impl Serialize, seconds_max: u64) -> 
         bail!("failed: {status}");
     }
     let line = text.lines().last().unwrap_or_default();
-    serde_json::from_str(line).with_context(|| format!("a cell answered {line:?}"))
+    let answer: Result<CellReport, String> =
+        serde_json::from_str(line).with_context(|| format!("a cell answered {line:?}"))?;
+    answer.map_err(|reason| anyhow!(reason))
 }

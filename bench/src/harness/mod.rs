@@ -20,11 +20,11 @@ mod table_test;
 mod usage;
 mod workers;
 
-pub(crate) use cell::{CellReport, run_cell};
+pub(crate) use cell::{CellReport, print_answer, run_cell};
 pub(crate) use histogram::Latencies;
 pub(crate) use random::{Random, fnv64};
 pub(crate) use row::{Report, Row, Subject};
 pub(crate) use scratch::Scratch;
 pub(crate) use table::render;
-pub(crate) use usage::{Usage, disk_mib, remove_tree};
+pub(crate) use usage::{Usage, disk_mib, remove_tree, settle_disk};
 pub(crate) use workers::{Measured, Plan, measure};

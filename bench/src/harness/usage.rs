@@ -61,6 +61,11 @@ pub(crate) fn disk_mib(path: &Path) -> Result<f64> {
     Ok((blocks * STAT_BLOCK_BYTES) as f64 / (1 << 20) as f64)
 }
 
+/// Writes back what earlier cells left dirty, so that the next one does not pay for it.
+pub(crate) fn settle_disk() {
+    nix::unistd::sync();
+}
+
 /// Removes a tree if it is there.
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {

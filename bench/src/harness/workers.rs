@@ -31,14 +31,15 @@ pub(crate) struct Measured {
 
 /// Runs `plan`; `start(worker)` makes each worker's own operation, which counts the operations one call did.
 ///
-/// **Guarantees**: every worker is ready before the clock starts; the first error stops its worker and is returned.
+/// **Guarantees**: every worker is ready before the clock starts, which is when the first of them begins (this
+/// thread may wake later than they do); the first error stops its worker and is returned.
 pub(crate) fn measure<Start, Operation>(plan: Plan, start: Start) -> Result<Measured>
 where
     Start: Fn(u32) -> Operation + Sync,
     Operation: FnMut() -> Result<()>,
 {
     let barrier = Barrier::new(plan.threads as usize + 1);
-    let (outcomes, begun, cpu_before) = std::thread::scope(|scope| {
+    let (outcomes, cpu_before) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..plan.threads)
             .map(|worker| {
                 let (barrier, start) = (&barrier, &start);
@@ -51,7 +52,6 @@ where
             .collect();
         let cpu_before = Usage::own();
         barrier.wait();
-        let begun = Instant::now();
         let outcomes: Vec<_> = workers
             .into_iter()
             .map(|worker| {
@@ -60,23 +60,34 @@ where
                     .unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
             })
             .collect();
-        (outcomes, begun, cpu_before)
+        (outcomes, cpu_before)
     });
-    let seconds = begun.elapsed().as_secs_f64();
     let cpu_s = Usage::own()?.cpu_s - cpu_before?.cpu_s;
+    let shifts = outcomes.into_iter().collect::<Result<Vec<Shift>>>()?;
+    let begun = shifts.iter().map(|shift| shift.begun).min();
+    let ended = shifts.iter().map(|shift| shift.ended).max();
+    let span = begun
+        .zip(ended)
+        .map_or(Duration::ZERO, |(begun, ended)| ended - begun);
     let mut latencies = Latencies::new();
-    let mut ops = 0;
-    for outcome in outcomes {
-        let (count, recorded) = outcome?;
-        ops += count;
-        latencies.merge(&recorded);
-    }
+    shifts
+        .iter()
+        .for_each(|shift| latencies.merge(&shift.latencies));
+    let ops = shifts.iter().map(|shift| shift.ops).sum();
     Ok(Measured {
         ops,
-        seconds,
+        seconds: span.as_secs_f64(),
         latencies: Some(latencies),
         cpu_s,
     })
+}
+
+/// What one worker did.
+struct Shift {
+    begun: Instant,
+    ended: Instant,
+    ops: u64,
+    latencies: Latencies,
 }
 
 /// The part of the operations that falls to one worker; the shares add up to all.
@@ -89,18 +100,22 @@ fn work(
     mut operation: impl FnMut() -> Result<()>,
     count: u64,
     time_max: Duration,
-) -> Result<(u64, Latencies)> {
-    let mut latencies = Latencies::new();
+) -> Result<Shift> {
     let begun = Instant::now();
-    for done in 0..count {
+    let mut shift = Shift {
+        begun,
+        ended: begun,
+        ops: 0,
+        latencies: Latencies::new(),
+    };
+    while shift.ops < count && shift.ended - begun <= time_max {
         let before = Instant::now();
-        if before.duration_since(begun) > time_max {
-            return Ok((done, latencies));
-        }
         operation()?;
-        latencies.record(before.elapsed());
+        shift.ended = Instant::now();
+        shift.latencies.record(shift.ended - before);
+        shift.ops += 1;
     }
-    Ok((count, latencies))
+    Ok(shift)
 }
 
 #[cfg(test)]

@@ -54,7 +54,10 @@ pub(crate) fn answer_cell(spec: &str) -> Result<CellReport> {
         spec: &spec,
         workload,
         next_record: AtomicU64::new(spec.records),
-        written: AtomicU64::new(spec.records),
+        settled: AtomicU64::new(spec.records),
+        in_flight: (0..spec.threads)
+            .map(|_| AtomicU64::new(u64::MAX))
+            .collect(),
         misses: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     };
@@ -93,8 +96,10 @@ struct Run<'a> {
     workload: &'a Workload,
     /// Index of the next record to insert.
     next_record: AtomicU64,
-    /// Inserts that returned, counted from `records`: what readers of the latest may expect.
-    written: AtomicU64,
+    /// Every record below this is written: what readers may expect.
+    settled: AtomicU64,
+    /// For each worker a lower bound of the record that it is inserting; the maximum when it is not.
+    in_flight: Vec<AtomicU64>,
     /// Reads of a record that should be there and was not.
     misses: AtomicU64,
     /// Bytes that reads delivered: keeps them from being optimized away, and shows that they were not empty.
@@ -146,6 +151,7 @@ impl Run<'_> {
         let start = |worker: u32, stream: u64| {
             let mut worker = Worker {
                 run: self,
+                number: worker as usize,
                 mix,
                 popularity,
                 latest: latest.clone(),
@@ -170,6 +176,17 @@ impl Run<'_> {
         measure(warm_up, |worker| start(worker, 1))?;
         self.misses.store(0, Ordering::Relaxed);
         measure(plan, |worker| start(worker, 2))
+    }
+
+    /// Moves `settled` up to the first record that may not be written yet.
+    fn settle(&self) {
+        let next = self.next_record.load(Ordering::SeqCst);
+        let bounds = self
+            .in_flight
+            .iter()
+            .map(|bound| bound.load(Ordering::SeqCst));
+        self.settled
+            .fetch_max(bounds.min().unwrap_or(next).min(next), Ordering::Relaxed);
     }
 
     fn time_max(&self) -> Duration {
@@ -209,6 +226,7 @@ impl Run<'_> {
 
 struct Worker<'a> {
     run: &'a Run<'a>,
+    number: usize,
     mix: Mix,
     popularity: Popularity,
     latest: Option<Arc<Zipfian>>,
@@ -262,10 +280,15 @@ impl Worker<'_> {
     }
 
     fn insert(&mut self) -> Result<()> {
-        let index = self.run.next_record.fetch_add(1, Ordering::Relaxed);
+        // The bound is there before the number is taken, so that `settle` can't overlook it.
+        let run = self.run;
+        let bound = run.next_record.load(Ordering::SeqCst);
+        run.in_flight[self.number].store(bound, Ordering::SeqCst);
+        let index = run.next_record.fetch_add(1, Ordering::SeqCst);
         self.make_key(index);
         self.put()?;
-        self.run.written.fetch_add(1, Ordering::Relaxed);
+        run.in_flight[self.number].store(u64::MAX, Ordering::SeqCst);
+        run.settle();
         Ok(())
     }
 
@@ -292,9 +315,7 @@ impl Worker<'_> {
     /// Sets `key` to a record that is there.
     fn choose_key(&mut self) {
         let spec = self.run.spec;
-        // The last inserts of the other workers may still be on their way.
-        let written = self.run.written.load(Ordering::Relaxed);
-        let settled = written.saturating_sub(u64::from(spec.threads)).max(1);
+        let settled = self.run.settled.load(Ordering::Relaxed).max(1);
         let index = match (self.popularity, &self.latest) {
             (Popularity::Latest, Some(zipfian)) => {
                 settled - 1 - zipfian.draw(&mut self.random).min(settled - 1)

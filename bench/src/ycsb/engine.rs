@@ -55,13 +55,17 @@ pub(super) type Open = fn(&Path, EngineOptions) -> Result<Box<dyn Engine>>;
 
 /// Every engine, ours first; those that cannot be opened with the reason.
 const ENGINES: &[(&str, Result<Open, &str>)] = &[
-    ("nokv-engine", peers::OPEN_NOKV),
+    ("nokv-engine", Ok(peers::open_nokv)),
+    ("nokv-engine-skip-list", Ok(peers::open_nokv_skip_list)),
     ("fjall", Ok(peers::open_fjall)),
     ("rocksdb", peers::OPEN_ROCKSDB),
     ("lmdb", Ok(peers::open_lmdb)),
     ("redb", Ok(peers::open_redb)),
     ("holt", Ok(peers::open_holt)),
 ];
+
+/// Engines that run only when asked for: variants of another.
+pub(crate) const ON_DEMAND: &[&str] = &["nokv-engine-skip-list"];
 
 /// The names of all engines.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {

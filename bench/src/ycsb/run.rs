@@ -3,7 +3,7 @@
 use super::cell::Spec;
 use super::engine;
 use super::workload::{self, Round, STORES};
-use crate::harness::{Report, Scratch, remove_tree, run_cell};
+use crate::harness::{Report, Scratch, remove_tree, run_cell, settle_disk};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -18,16 +18,16 @@ const LOAD_SECONDS_FACTOR: u64 = 5;
 /// Key-value engines: YCSB A to F, appends, metadata-shaped get, scan and insert.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct YcsbArguments {
-    /// Records loaded before each series [default: 1000000; quick: 20000].
+    /// Records loaded before each series [default: 1000000; quick: 50000].
     #[arg(long)]
     records: Option<u64>,
-    /// Operations of each workload; synced ones do a tenth [default: 1000000; quick: 20000].
+    /// Operations of each workload; synced ones do a tenth [default: 1000000; quick: 50000].
     #[arg(long)]
     ops: Option<u64>,
     /// Concurrent callers.
     #[arg(long, default_value_t = 16)]
     threads: u32,
-    /// Only these engines (comma-separated): nokv-engine,fjall,rocksdb,lmdb,redb,holt.
+    /// Only these engines (comma-separated): nokv-engine, nokv-engine-skip-list (only on demand), fjall, rocksdb, lmdb, redb, holt.
     #[arg(long, value_delimiter = ',')]
     systems: Vec<String>,
     /// Only these workloads (comma-separated); the loads that they need run anyway.
@@ -68,7 +68,11 @@ pub(crate) fn run(arguments: &YcsbArguments, quick: bool, report: &mut Report) -
     }
     let scratch = Scratch::new(arguments.dir.as_deref())?;
     for system in engine::names() {
-        if !arguments.systems.is_empty() && !arguments.systems.iter().any(|name| name == system) {
+        let is_wanted = match &arguments.systems[..] {
+            [] => !engine::ON_DEMAND.contains(&system),
+            names => names.iter().any(|name| name == system),
+        };
+        if !is_wanted {
             continue;
         }
         if let Some(reason) = engine::absence(system) {
@@ -116,11 +120,9 @@ fn run_store(series: &Series<'_>, store: &[(&str, Round)], report: &mut Report) 
             continue;
         }
         let spec = series.spec(name, *round, records, is_load);
-        match run_cell(
-            "ycsb",
-            &spec,
-            spec.seconds_max * CELL_SECONDS_FACTOR + CELL_SECONDS_EXTRA,
-        ) {
+        let seconds_max = spec.seconds_max * CELL_SECONDS_FACTOR + CELL_SECONDS_EXTRA;
+        settle_disk();
+        match run_cell("ycsb", &spec, seconds_max) {
             Ok(cell) => {
                 records = cell.records_after;
                 cell.rows.into_iter().for_each(|row| report.take(row));
@@ -141,7 +143,7 @@ fn run_store(series: &Series<'_>, store: &[(&str, Round)], report: &mut Report) 
 impl Series<'_> {
     fn spec(&self, workload: &str, round: Round, records: u64, is_load: bool) -> Spec {
         let arguments = self.arguments;
-        let default = if self.quick { 20_000 } else { 1_000_000 };
+        let default = if self.quick { 50_000 } else { 1_000_000 };
         let seconds = arguments
             .seconds_max
             .unwrap_or(if self.quick { 1 } else { 120 });

@@ -4,6 +4,7 @@
 mod fjall;
 mod holt;
 mod lmdb;
+mod nokv;
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
@@ -11,12 +12,11 @@ mod rocksdb;
 pub(super) use fjall::open_fjall;
 pub(super) use holt::open_holt;
 pub(super) use lmdb::open_lmdb;
+pub(super) use nokv::{open_nokv, open_nokv_skip_list};
 pub(super) use redb::open_redb;
 
 use super::engine::Open;
 
-/// Ours.
-pub(super) const OPEN_NOKV: Result<Open, &str> = Err("comes with the engine");
 /// RocksDB, when it is compiled in.
 #[cfg(feature = "rocksdb")]
 pub(super) const OPEN_ROCKSDB: Result<Open, &str> = Ok(rocksdb::open_rocksdb);

@@ -17,7 +17,15 @@
 //! What breaks otherwise: lost files, directories that nobody can remove, blocks deleted under a reader.
 
 mod api;
+mod failure;
+mod fingerprint;
+mod ids;
 mod namespace;
+mod operations;
+mod plan;
+mod reader;
+mod records;
+mod walk;
 
 pub use api::{
     BodyStorage, BodySummary, Changed, Content, Context, DirEntry, Expect, Follow, Mount,
@@ -27,3 +35,6 @@ pub use api::{
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;
+pub use operations::SESSION_TTL_MS_MAX;
+
+pub(crate) use plan::Topology;

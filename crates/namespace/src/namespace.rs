@@ -1,262 +1,301 @@
-//! The handle of a store's namespaces.
-#![expect(
-    clippy::unimplemented,
-    unused_variables,
-    reason = "bodies follow file by file"
-)]
+//! The handle of a store's namespaces: opening, mounts, and the frame that every operation runs in.
+//!
+//! Invariants:
+//! - an operation plans at the newest applied version and takes effect only if its checks still hold, else it
+//!   plans again, at most [`ATTEMPTS_MAX`] times;
+//! - the floor (what can still be read) is on disk before anything below it is forgotten, and never goes back.
 
-use crate::Parents;
-use crate::{
-    Changed, Context, Follow, Mount, Node, Options, Page, Place, Publish, Published, Reclaimed,
-    Remove, Removed, RenameMode, Renamed, Session, SetAttributes, Target, Usage, View,
-};
-use bytes::Bytes;
-use nokv_env::Env;
-use nokv_types::{BlockId, Body, Failure, MountId, Name, SessionId, Version};
+use crate::failure::{from_engine, from_shard, invalid, malformed};
+use crate::ids::{self, Ids};
+use crate::plan::Plan;
+use crate::reader::Reader;
+use crate::records::answer::Answer;
+use crate::records::{MountRecord, system};
+use crate::{Context, Mount, Options, View};
+use nokv_engine::{Direction, Engine, KeyRange};
+use nokv_env::{Clock, Env};
+use nokv_shard::{Applied, Error, Key, Outcome, Request, Shard};
+use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, ShardId, Version};
+use parking_lot::{Mutex, RwLock};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Most times that an operation is planned. Each failure means that another operation succeeded, so only a caller that
+/// loses to others again and again sees the end of it; above it `Conflict` asks the caller to come back later.
+pub(crate) const ATTEMPTS_MAX: usize = 128;
+/// Name of the mount that a new store has.
+const DEFAULT_MOUNT: &str = "default";
 
 /// All namespaces of a store.
 ///
 /// **Concurrency**: every method may be called from any thread and blocks while it works; cloning shares.
 #[derive(Clone)]
-pub struct Namespace;
+pub struct Namespace {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) shard: Shard,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    pub(crate) ids: Ids,
+    pub(crate) mounts: RwLock<Vec<Mount>>,
+    floor: AtomicU64,
+    /// Version of the last command that wrote the floor.
+    pub(crate) floor_written: Mutex<Version>,
+    /// Held by the one round of background work that runs at a time.
+    pub(crate) reclaiming: Mutex<()>,
+}
 
 impl Namespace {
     /// Opens the store in `dir` (made when missing): engine, log, mounts. A new store gets a mount named `default`.
     ///
     /// **Errors**: `Busy` when another process has it open; `Corrupt` with file, offset, expected, got; `Io`.
     pub fn open(env: Env, dir: &Path, options: Options) -> Result<Self, Failure> {
-        unimplemented!()
+        let engine = Engine::open(env.clone(), dir, options.engine.clone()).map_err(from_engine)?;
+        Self::over(&env, engine, options)
     }
 
-    /// Flushes and closes. Later calls on clones fail with `Unavailable`.
+    /// The same over an engine that is open already and that nobody else writes to.
+    pub fn over(env: &Env, engine: Engine, options: Options) -> Result<Self, Failure> {
+        let shard = Shard::open(env, engine, ShardId::new(0), options.log).map_err(from_shard)?;
+        let floor = ids::read(shard.engine(), &system::floor())?.map_or(0, |(floor, _)| floor);
+        let salt = env.random.next_u64() >> 40;
+        let inner = Inner {
+            mounts: RwLock::new(read_mounts(shard.engine())?),
+            shard,
+            clock: Arc::clone(&env.clock),
+            options,
+            ids: Ids::new(salt),
+            floor: AtomicU64::new(floor),
+            floor_written: Mutex::new(Version::ZERO),
+            reclaiming: Mutex::new(()),
+        };
+        let namespace = Self {
+            inner: Arc::new(inner),
+        };
+        if namespace.mount(DEFAULT_MOUNT).is_err() {
+            let now = nokv_types::TimeNanos::new(env.clock.now_nanos());
+            namespace.register_mount(&Context::new(MountId::default(), now), DEFAULT_MOUNT)?;
+        }
+        Ok(namespace)
+    }
+
+    /// Makes what was written durable and closes the store. Later calls on clones fail with `Unavailable`.
     pub fn close(&self) -> Result<(), Failure> {
-        unimplemented!()
+        self.inner.shard.sync().map_err(from_shard)?;
+        self.inner
+            .shard
+            .engine()
+            .clone()
+            .close()
+            .map_err(from_engine)
+    }
+
+    /// Makes everything written so far durable, as if each had been `Synced`.
+    ///
+    /// **Errors**: `OutcomeUnknown` when the disk failed: restart.
+    pub fn sync(&self) -> Result<(), Failure> {
+        self.inner.shard.sync().map_err(from_shard)
     }
 
     /// The newest applied version: a view at it stays readable for the retention time.
     #[must_use]
     pub fn read_version(&self) -> Version {
-        unimplemented!()
+        self.inner.shard.read_version()
     }
 
-    /// The mounts, in order of their ids.
+    /// The engine, for statistics and verification; writing to it past the namespace breaks the store.
     #[must_use]
-    pub fn mounts(&self) -> Vec<Mount> {
-        unimplemented!()
+    pub fn engine(&self) -> &Engine {
+        self.inner.shard.engine()
     }
 
-    /// The mount with this name. **Errors**: `NotFound`.
-    pub fn mount(&self, name: &str) -> Result<Mount, Failure> {
-        unimplemented!()
-    }
-
-    /// Makes a mount: a name and an empty root directory (mode 0755) of `context`'s owner.
-    ///
-    /// **Errors**: `AlreadyExists`, `InvalidName`.
-    pub fn register_mount(&self, context: &Context, name: &str) -> Result<Mount, Failure> {
-        unimplemented!()
-    }
-
-    /// The node that `target` leads to, with attributes.
-    ///
-    /// **Errors**: `NotFound`, `NotDirectory` (both name the component), `SymlinkLoop`, `Compacted`.
-    pub fn lookup<'a>(
-        &self,
-        view: &View,
-        target: impl Into<Target<'a>>,
-        follow: Follow,
-    ) -> Result<Node, Failure> {
-        unimplemented!()
-    }
-
-    /// Up to `limit` (at most `PAGE_ENTRIES_MAX`) entries of a directory after name `after`, with
-    /// attributes. Follows a symbolic link to the directory.
-    ///
-    /// **Errors**: as [`Self::lookup`]; `NotDirectory`; `TooLarge` for a limit over the maximum.
-    pub fn read_dir_plus<'a>(
-        &self,
-        view: &View,
-        directory: impl Into<Target<'a>>,
-        after: Option<&Name>,
-        limit: usize,
-    ) -> Result<Page, Failure> {
-        unimplemented!()
-    }
-
-    /// The target of a symbolic link. **Errors**: as [`Self::lookup`]; `InvalidArgument` when it is none.
-    pub fn read_link<'a>(
-        &self,
-        view: &View,
-        target: impl Into<Target<'a>>,
-    ) -> Result<Bytes, Failure> {
-        unimplemented!()
-    }
-
-    /// A file with the extents of its body; what a reader needs to fetch it. Follows a symbolic link.
-    ///
-    /// **Errors**: as [`Self::lookup`]; `IsDirectory`; `NotPermitted` for a special file.
-    pub fn body<'a>(
-        &self,
-        view: &View,
-        target: impl Into<Target<'a>>,
-    ) -> Result<(Node, Body), Failure> {
-        unimplemented!()
-    }
-
-    /// What a subtree holds; reads all of it. Does not follow symbolic links.
-    ///
-    /// **Errors**: as [`Self::lookup`].
-    pub fn usage<'a>(&self, view: &View, target: impl Into<Target<'a>>) -> Result<Usage, Failure> {
-        unimplemented!()
-    }
-
-    /// Makes a directory. With [`Parents::Create`] an existing directory is success, as `mkdir -p`.
-    ///
-    /// **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the parent), `InvalidArgument` (mode).
-    pub fn make_dir<'a>(
-        &self,
-        context: &Context,
-        place: impl Into<Place<'a>>,
-        mode: u32,
-        parents: Parents,
-    ) -> Result<Changed, Failure> {
-        unimplemented!()
-    }
-
-    /// Makes a symbolic link to `target`, 1..=4095 bytes without NUL.
-    ///
-    /// **Errors**: as [`Self::make_dir`]; `InvalidArgument` (empty, NUL), `TooLarge`.
-    pub fn symlink<'a>(
-        &self,
-        context: &Context,
-        place: impl Into<Place<'a>>,
-        target: Bytes,
-    ) -> Result<Changed, Failure> {
-        unimplemented!()
-    }
-
-    /// Gives a node that is not a directory one more name. Does not follow a symbolic link.
-    ///
-    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory.
-    pub fn link<'a>(
-        &self,
-        context: &Context,
-        existing: impl Into<Target<'a>>,
-        place: impl Into<Place<'a>>,
-    ) -> Result<Changed, Failure> {
-        unimplemented!()
-    }
-
-    /// Moves an entry. A directory moves with all that is below, in one command.
-    ///
-    /// **Errors**: `NotFound`; `AlreadyExists`; `NotEmpty`, `IsDirectory`, `NotDirectory` as rename(2);
-    /// `InvalidArgument` for a directory into itself or below; `NotPermitted` for the root.
-    pub fn rename<'a>(
-        &self,
-        context: &Context,
-        from: impl Into<Place<'a>>,
-        to: impl Into<Place<'a>>,
-        mode: RenameMode,
-    ) -> Result<Renamed, Failure> {
-        unimplemented!()
-    }
-
-    /// Removes an entry.
-    ///
-    /// **Errors**: `NotFound`; `IsDirectory`, `NotDirectory`, `NotEmpty` by `remove`; `NotPermitted` for the root.
-    pub fn remove<'a>(
-        &self,
-        context: &Context,
-        place: impl Into<Place<'a>>,
-        remove: Remove,
-    ) -> Result<Removed, Failure> {
-        unimplemented!()
-    }
-
-    /// Changes attributes. Follows symbolic links as told.
-    ///
-    /// **Errors**: as [`Self::lookup`]; `InvalidArgument` (mode); `IsDirectory` for the size of a
-    /// directory; `StaleGeneration`.
-    pub fn set_attributes<'a>(
-        &self,
-        context: &Context,
-        target: impl Into<Target<'a>>,
-        follow: Follow,
-        changes: SetAttributes,
-    ) -> Result<Changed, Failure> {
-        unimplemented!()
-    }
-
-    /// Makes all items visible in one command, or none.
-    ///
-    /// **Errors**: `SessionExpired`; `AlreadyExists`, `StaleGeneration`, `NotFound` by [`crate::Expect`];
-    /// `IsDirectory`, `NotDirectory`; `InvalidArgument` (a path twice, a mode, no session for new blocks);
-    /// `MissingBlock` (a block of another session that no body references); `TooLarge`. Each names the path.
-    pub fn publish(&self, context: &Context, publish: Publish) -> Result<Vec<Published>, Failure> {
-        unimplemented!()
-    }
-
-    /// Opens an upload session, on disk before it returns: the first block may be uploaded after.
-    pub fn open_session(&self, ttl_ms: u64) -> Result<Session, Failure> {
-        unimplemented!()
-    }
-
-    /// Lets a session live until now plus `ttl_ms`; never shortens. **Errors**: `SessionExpired`.
-    pub fn renew_session(&self, session: SessionId, ttl_ms: u64) -> Result<Session, Failure> {
-        unimplemented!()
-    }
-
-    /// Ends a session: no publish of it can succeed after, and no upload may be under way. What
-    /// it uploaded and nobody references becomes garbage at once. Idempotent.
-    pub fn close_session(&self, session: SessionId) -> Result<(), Failure> {
-        unimplemented!()
-    }
-
-    /// Closes sessions past their expiry, then names up to `limit` closed ones whose blocks are to be swept:
-    /// list the objects of the session, keep those that [`Self::is_referenced`], delete the others, then
-    /// [`Self::finish_session`].
-    pub fn expired_sessions(&self, limit: usize) -> Result<Vec<SessionId>, Failure> {
-        unimplemented!()
-    }
-
-    /// For each block whether any body, live or retained, needs it.
-    pub fn is_referenced(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure> {
-        unimplemented!()
-    }
-
-    /// Forgets a closed session after its sweep. Idempotent. **Errors**: `Conflict` when it is still open.
-    pub fn finish_session(&self, session: SessionId) -> Result<(), Failure> {
-        unimplemented!()
-    }
-
-    /// One bounded round of background work: takes removed trees apart, drops the references of
-    /// bodies that no retained version can see, ages the log. `limit` bounds the records touched.
-    /// Objects that lose their last reference become *doomed*.
-    pub fn reclaim(&self, limit: usize) -> Result<Reclaimed, Failure> {
-        unimplemented!()
-    }
-
-    /// The same with another retention for this round: 0 takes all that only the past can see.
-    pub fn reclaim_within(&self, limit: usize, retention_ms: u64) -> Result<Reclaimed, Failure> {
-        unimplemented!()
-    }
-
-    /// Up to `limit` objects that nobody references and that nobody can reference again: delete them
-    /// from the object store (deleting twice is harmless, ids are never reused), then
-    /// [`Self::forget_doomed`]. Objects of sessions that are not finished are left to their sweep.
-    pub fn doomed(&self, limit: usize) -> Result<Vec<BlockId>, Failure> {
-        unimplemented!()
-    }
-
-    /// Forgets doomed objects after their deletion. Idempotent.
-    pub fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure> {
-        unimplemented!()
-    }
-
-    /// The id of the mount named `default`.
+    /// The version below which nothing can be read any more.
     #[must_use]
-    pub fn default_mount(&self) -> MountId {
-        unimplemented!()
+    pub fn floor(&self) -> Version {
+        Version::from_u64(self.inner.floor.load(Ordering::Acquire))
     }
+
+    pub(crate) fn raise_floor(&self, floor: Version) {
+        self.inner.floor.fetch_max(floor.as_u64(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn shard(&self) -> &Shard {
+        &self.inner.shard
+    }
+
+    pub(crate) fn now_millis(&self) -> u64 {
+        self.inner.clock.now_millis()
+    }
+
+    /// The root of a mount.
+    pub(crate) fn root(&self, mount: MountId) -> Result<NodeId, Failure> {
+        let mounts = self.inner.mounts.read();
+        match mounts.iter().find(|found| found.id == mount) {
+            Some(found) => Ok(found.root),
+            None => Err(Failure::new(
+                Reason::NotFound,
+                format!("mount {mount} does not exist"),
+            )),
+        }
+    }
+
+    /// A reader of a view, and the root of its mount.
+    pub(crate) fn reader(&self, view: &View) -> Result<(Reader<'_>, NodeId), Failure> {
+        trunk_only(view.branch)?;
+        let root = self.root(view.mount)?;
+        let newest = self.read_version();
+        let at = match view.at {
+            None => newest,
+            Some(at) => {
+                self.admit_version(at, newest)?;
+                at
+            }
+        };
+        Ok((
+            Reader {
+                engine: self.engine(),
+                at,
+                branch: view.branch,
+            },
+            root,
+        ))
+    }
+
+    /// Refuses versions that can't be read exactly.
+    fn admit_version(&self, at: Version, newest: Version) -> Result<(), Failure> {
+        let floor = self.floor();
+        if at < floor {
+            return Err(Failure::new(
+                Reason::Compacted,
+                format!("version {at} is older than {floor}, the oldest that is retained"),
+            ));
+        }
+        if at > newest {
+            if at > Version::end_of_millis(self.now_millis()) {
+                return Err(invalid(format!("version {at} is in the future")));
+            }
+            self.shard().fix(at);
+        }
+        Ok(())
+    }
+
+    /// Runs a mutation: plans it, applies it, plans again when somebody was faster.
+    pub(crate) fn mutate<T: Answer>(
+        &self,
+        context: &Context,
+        fingerprint: u64,
+        plan: impl Fn(&mut Plan<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        trunk_only(context.branch)?;
+        let root = self.root(context.mount)?;
+        let request = context.request.map(|id| Request { id, fingerprint });
+        if let Some(answer) = self.first_answer(request, context)? {
+            return Ok(answer);
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let reader = Reader {
+                engine: self.engine(),
+                at: self.read_version(),
+                branch: context.branch,
+            };
+            let mut state = Plan::new(reader, context, root, self.shard(), &self.inner.ids);
+            let mut answer = match plan(&mut state) {
+                Ok(answer) => answer,
+                // The same request may have been applied between the look above and the plan.
+                Err(failure) => return self.first_answer(request, context)?.ok_or(failure),
+            };
+            if request.is_none() && state.is_empty() {
+                answer.stamp(reader.at);
+                return Ok(answer);
+            }
+            let kept = if request.is_some() {
+                answer.encode()
+            } else {
+                bytes::Bytes::new()
+            };
+            match self
+                .shard()
+                .execute(state.compile(request, kept), context.durability)
+            {
+                Ok(Applied {
+                    version,
+                    outcome: Outcome::Applied,
+                    ..
+                }) => {
+                    answer.stamp(version);
+                    return Ok(answer);
+                }
+                Ok(repeated) => return decode_answer(&repeated),
+                Err(Error::CheckFailed { .. }) => {}
+                Err(error) => return Err(from_shard(error)),
+            }
+        }
+        Err(Failure::new(
+            Reason::Conflict,
+            format!("others changed the same place {ATTEMPTS_MAX} times in a row; try again later"),
+        ))
+    }
+
+    /// The answer that a request got before, as durable as asked now.
+    fn first_answer<T: Answer>(
+        &self,
+        request: Option<Request>,
+        context: &Context,
+    ) -> Result<Option<T>, Failure> {
+        let Some(request) = request else {
+            return Ok(None);
+        };
+        let Some(applied) = self.shard().first_answer(request).map_err(from_shard)? else {
+            return Ok(None);
+        };
+        if context.durability == nokv_shard::Durability::Synced {
+            self.sync()?;
+        }
+        decode_answer(&applied).map(Some)
+    }
+}
+
+fn decode_answer<T: Answer>(applied: &Applied) -> Result<T, Failure> {
+    let key = Key::new(
+        nokv_engine::Keyspace::new(nokv_shard::KEYSPACE_RESERVED_MIN),
+        b"answer",
+    );
+    let mut answer = T::decode(&applied.answer).map_err(|flaw| malformed(&key, &flaw))?;
+    answer.stamp(applied.version);
+    Ok(answer)
+}
+
+fn trunk_only(branch: BranchId) -> Result<(), Failure> {
+    if branch == BranchId::TRUNK {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Reason::NotFound,
+        format!("branch {branch} does not exist"),
+    ))
+}
+
+/// Every mount, in order of ids.
+fn read_mounts(engine: &Engine) -> Result<Vec<Mount>, Failure> {
+    let keyspace = MountRecord::KEYSPACE;
+    let range = KeyRange::prefix(MountRecord::PREFIX);
+    let scan = engine
+        .scan(keyspace, range, Version::MAX, Direction::Forward)
+        .map_err(from_engine)?;
+    let mut mounts = Vec::new();
+    for item in scan {
+        let (key, found) = item.map_err(from_engine)?;
+        let flaw = |flaw| malformed(&Key::new(keyspace, &key), &flaw);
+        let id = MountRecord::id(&key).map_err(flaw)?;
+        let record = MountRecord::decode(&found.value).map_err(flaw)?;
+        mounts.push(Mount {
+            id,
+            name: record.name,
+            root: record.root,
+        });
+    }
+    Ok(mounts)
 }

@@ -43,7 +43,6 @@ impl Encoder {
     /// An unsigned varint.
     pub fn varint(&mut self, mut value: u64) -> &mut Self {
         while value >= 0x80 {
-            #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
             self.bytes.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }

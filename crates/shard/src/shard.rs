@@ -137,6 +137,15 @@ impl Shard {
         Version::from_u64(self.inner.visible.load(Ordering::Acquire))
     }
 
+    /// Makes the state at `version` final: every later command gets a higher version. For reads "as of a moment" after
+    /// the newest command, which would otherwise see what is committed later below that moment.
+    ///
+    /// **Concurrency**: waits for the group being applied.
+    pub fn fix(&self, version: Version) {
+        let mut tail = self.inner.tail.lock();
+        tail.version = tail.version.max(version);
+    }
+
     /// Waits until [`Self::read_version`] is above `version`, at most `timeout`; returns it either way.
     #[must_use]
     pub fn wait_above(&self, version: Version, timeout: Duration) -> Version {

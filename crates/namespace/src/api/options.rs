@@ -1,7 +1,7 @@
 //! What an operator may choose.
 
 /// Options of a namespace.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// How long every version stays readable, milliseconds. 0: replaced and removed bodies are
     /// garbage at once.
@@ -11,6 +11,8 @@ pub struct Options {
     pub session_grace_ms: u64,
     /// The command log: what watches and repeated requests can go back to.
     pub log: nokv_shard::Options,
+    /// The engine: sizes of memtable and cache, compression.
+    pub engine: nokv_engine::Options,
 }
 
 impl Options {
@@ -26,6 +28,7 @@ impl Default for Options {
             retention_ms: Self::RETENTION_MS_DEFAULT,
             session_grace_ms: Self::SESSION_GRACE_MS_DEFAULT,
             log: nokv_shard::Options::default(),
+            engine: nokv_engine::Options::default(),
         }
     }
 }

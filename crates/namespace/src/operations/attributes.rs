@@ -1,0 +1,188 @@
+//! Changing attributes, size included.
+//!
+//! A shorter size that falls inside an extent would need that extent's checksum anew, which takes its bytes: whoever has
+//! them publishes the body instead. Cutting between extents, to nothing, inline, or extending by a hole needs no bytes.
+
+use super::read::shown;
+use crate::failure::invalid;
+use crate::fingerprint::Fingerprint;
+use crate::plan::{Plan, check_mode};
+use crate::reader::describe;
+use crate::records::NodeRecord;
+use crate::records::event::EventKind;
+use crate::walk::{End, Walk, missing};
+use crate::{Changed, Context, Follow, Namespace, SetAttributes, SetTime, Target, Topology};
+use bytes::Bytes;
+use nokv_shard::Counter;
+use nokv_types::{
+    Body, Failure, INLINE_BYTES_MAX, Layout, Name, NodeId, NodeKind, Reason, Version,
+};
+
+impl Namespace {
+    /// Changes attributes. Follows symbolic links as told.
+    ///
+    /// **Errors**: as [`Self::lookup`]; `InvalidArgument` (mode); `IsDirectory` for the size of a
+    /// directory; `StaleGeneration`; `Unsupported` for a size that cuts an extent in two: publish that body.
+    pub fn set_attributes<'a>(
+        &self,
+        context: &Context,
+        target: impl Into<Target<'a>>,
+        follow: Follow,
+        changes: SetAttributes,
+    ) -> Result<Changed, Failure> {
+        let target = target.into();
+        let mut fingerprint = Fingerprint::new("set_attributes");
+        fingerprint.target(target).debug(&follow).debug(&changes);
+        if let Some(mode) = changes.mode {
+            check_mode(mode)?;
+        }
+        self.mutate(context, fingerprint.finish(), |plan| {
+            let (node, at) = locate(plan, target, follow)?;
+            let mut record = plan.checked_node(node)?;
+            expect_generation(&record, &changes, target)?;
+            apply(plan, node, &mut record, &changes, target)?;
+            let counter = match record.is_directory() {
+                true => plan.counter_after(node)?,
+                false => Counter::default(),
+            };
+            plan.announce(EventKind::Attributes, node, &record, None, at);
+            let node = describe(node, plan.reader.branch, Version::ZERO, &record, &counter);
+            plan.put_node(node.id, record);
+            Ok(Changed {
+                version: Version::ZERO,
+                node,
+            })
+        })
+    }
+}
+
+/// The node of a target, and its entry where the walk knows it; the command rests on both.
+fn locate(
+    plan: &mut Plan<'_>,
+    target: Target<'_>,
+    follow: Follow,
+) -> Result<(NodeId, Option<(NodeId, Name)>), Failure> {
+    if matches!(target, Target::Path(_)) {
+        plan.rests_on(Topology::Rests);
+    }
+    let root = plan.root;
+    match Walk::new(plan, root).find(target, follow)? {
+        End::Node(node) => Ok((node, None)),
+        End::Entry {
+            directory, name, ..
+        } => match plan.checked_entry(directory, &name)? {
+            Some(entry) => Ok((entry.node, Some((directory, name)))),
+            None => Err(missing(&shown(target))),
+        },
+    }
+}
+
+fn expect_generation(
+    record: &NodeRecord,
+    changes: &SetAttributes,
+    target: Target<'_>,
+) -> Result<(), Failure> {
+    match changes.expect {
+        Some(expected) if expected != record.generation => Err(Failure::new(
+            Reason::StaleGeneration,
+            format!(
+                "{} has generation {}, not {expected}",
+                shown(target),
+                record.generation
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn apply(
+    plan: &mut Plan<'_>,
+    node: NodeId,
+    record: &mut NodeRecord,
+    changes: &SetAttributes,
+    target: Target<'_>,
+) -> Result<(), Failure> {
+    let now = plan.context.now;
+    let time = |set: SetTime| match set {
+        SetTime::Now => now,
+        SetTime::To(time) => time,
+    };
+    if let Some(size) = changes.size
+        && size != record.body.size
+    {
+        resize(plan, node, record, size, target)?;
+        record.mtime = now;
+    }
+    record.mode = changes.mode.unwrap_or(record.mode);
+    record.uid = changes.uid.unwrap_or(record.uid);
+    record.gid = changes.gid.unwrap_or(record.gid);
+    record.atime = changes.atime.map_or(record.atime, time);
+    if let Some(mtime) = changes.mtime.map(time) {
+        record.mtime = mtime;
+        if record.is_directory() {
+            plan.directory_change(node).mtime = Some(mtime);
+        }
+    }
+    record.ctime = now;
+    Ok(())
+}
+
+fn resize(
+    plan: &mut Plan<'_>,
+    node: NodeId,
+    record: &mut NodeRecord,
+    size: u64,
+    target: Target<'_>,
+) -> Result<(), Failure> {
+    match record.kind {
+        NodeKind::File => {}
+        NodeKind::Directory => {
+            return Err(Failure::new(
+                Reason::IsDirectory,
+                format!("{} is a directory; its size can't be set", shown(target)),
+            ));
+        }
+        _ => return Err(invalid(format!("{} is not a regular file", shown(target)))),
+    }
+    let before = plan.reader.body(node, record)?;
+    let body = resized(&before, size).ok_or_else(|| {
+        Failure::new(
+            Reason::Unsupported,
+            format!(
+                "size {size} of {} needs its bytes; publish the new body",
+                shown(target)
+            ),
+        )
+    })?;
+    plan.bury(node, record);
+    plan.adopt(node, record, body)
+}
+
+/// The body with another size; `None` when that takes bytes that only its reader has.
+fn resized(before: &Body, size: u64) -> Option<Body> {
+    let layout = match before.layout() {
+        _ if size == 0 => Layout::Inline(Bytes::new()),
+        Layout::Inline(bytes) if size <= INLINE_BYTES_MAX as u64 => {
+            let mut bytes = bytes.to_vec();
+            bytes.resize(usize::try_from(size).ok()?, 0);
+            Layout::Inline(bytes.into())
+        }
+        Layout::Inline(bytes) if bytes.is_empty() => Layout::Extents(Vec::new()),
+        Layout::Inline(_) => return None,
+        Layout::Extents(extents) => {
+            let kept: Vec<_> = extents
+                .iter()
+                .copied()
+                .filter(|extent| extent.body_offset < size)
+                .collect();
+            let end = kept
+                .last()
+                .map_or(0, |last| last.body_offset + u64::from(last.length));
+            if end > size {
+                return None;
+            }
+            Layout::Extents(kept)
+        }
+    };
+    Body::new(size, None, layout).ok()
+}

@@ -1,0 +1,392 @@
+//! Background work: taking removed trees apart, dropping references of dead bodies, naming doomed blocks.
+//!
+//! Invariants:
+//! - a body is reclaimed only when its death is at or below the floor, and the floor is on disk: no read that is
+//!   admitted can need it;
+//! - references are dropped once: the command checks that the death record is as it was read;
+//! - a block is named as doomed only when its last reference is gone on disk and its session is finished, so nothing
+//!   can reference it again;
+//! - every command here is bounded, whatever the size of tree or body.
+
+use crate::failure::{contradiction, from_engine, from_shard, malformed};
+use crate::plan::Plan;
+use crate::reader::Reader;
+use crate::records::{
+    DeadBody, DeathRecord, EntryRecord, Moment, blocks_of, chunk, counter, object, orphan, system,
+};
+use crate::{Context, Namespace, Reclaimed};
+use nokv_engine::{Direction, KeyRange, Retention};
+use nokv_shard::{Add, AtZero, Change, Check, Command, Durability, Error, Key, Write};
+use nokv_types::{BlockId, BranchId, Extent, Failure, Name, NodeId, SessionId, TimeNanos, Version};
+use rustc_hash::FxHashMap;
+
+/// Entries taken apart by one command.
+const ORPHAN_ENTRIES_PER_COMMAND: usize = 512;
+/// Chunk records of dead bodies dropped by one command: each has up to 1,024 extents.
+const CHUNKS_PER_COMMAND: u32 = 4;
+/// Dead bodies dropped by one command.
+const DEATHS_PER_COMMAND: usize = 256;
+/// The floor moves in steps of this, so that an idle store is not written all the time.
+const FLOOR_STEP_MS: u64 = 60_000;
+/// How long the engine keeps versions below the newest in any case: reads of several steps that have begun.
+const READ_GRACE_MS: u64 = 60_000;
+
+impl Namespace {
+    /// One bounded round of background work: takes removed trees apart, drops the references of
+    /// bodies that no retained version can see, ages the log. `limit` bounds the records touched.
+    /// Objects that lose their last reference become *doomed*.
+    pub fn reclaim(&self, limit: usize) -> Result<Reclaimed, Failure> {
+        self.reclaim_within(limit, self.inner.options.retention_ms)
+    }
+
+    /// The same with another retention for this round: 0 takes all that only the past can see.
+    pub fn reclaim_within(&self, limit: usize, retention_ms: u64) -> Result<Reclaimed, Failure> {
+        let _turn = self.inner.reclaiming.lock();
+        let mut reclaimed = Reclaimed::default();
+        self.take_apart(limit, &mut reclaimed)?;
+        self.move_floor(retention_ms)?;
+        self.drop_dead(limit, &mut reclaimed)?;
+        let trimmed = self.shard().trim(limit).map_err(from_shard)?;
+        reclaimed.more |= trimmed.more;
+        Ok(reclaimed)
+    }
+
+    /// Up to `limit` objects that nobody references and that nobody can reference again: delete them
+    /// from the object store (deleting twice is harmless, ids are never reused), then
+    /// [`Self::forget_doomed`]. Objects of sessions that are not finished are left to their sweep.
+    ///
+    /// **Guarantees**: that nobody references them is on disk.
+    pub fn doomed(&self, limit: usize) -> Result<Vec<BlockId>, Failure> {
+        let mut doomed = Vec::new();
+        let mut revived = Vec::new();
+        let mut range = KeyRange::all();
+        'sessions: loop {
+            let scan = self
+                .engine()
+                .scan(
+                    object::DOOMED_KEYSPACE,
+                    range,
+                    self.read_version(),
+                    Direction::Forward,
+                )
+                .map_err(from_engine)?;
+            let mut finished: Option<SessionId> = None;
+            for item in scan {
+                let (key, _) = item.map_err(from_engine)?;
+                let block = object::block(&key)
+                    .map_err(|flaw| malformed(&Key::new(object::DOOMED_KEYSPACE, &key), &flaw))?;
+                if finished != Some(block.session) {
+                    if self.session_is_known(block.session)? {
+                        let next = BlockId {
+                            session: block.session,
+                            sequence: u32::MAX,
+                        };
+                        range = KeyRange::all().after(object::doomed_key(next).bytes());
+                        continue 'sessions;
+                    }
+                    finished = Some(block.session);
+                }
+                // Published again by its own session before that ended.
+                if self.is_referenced(&[block])? == [true] {
+                    revived.push(block);
+                    continue;
+                }
+                doomed.push(block);
+                if doomed.len() >= limit {
+                    break;
+                }
+            }
+            break;
+        }
+        self.forget_doomed(&revived)?;
+        if !doomed.is_empty() {
+            self.sync()?;
+        }
+        Ok(doomed)
+    }
+
+    /// Forgets doomed objects after their deletion. Idempotent.
+    pub fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let writes = blocks
+            .iter()
+            .map(|block| Write::Delete(object::doomed_key(*block)))
+            .collect();
+        let command = Command {
+            writes,
+            ..Command::default()
+        };
+        self.shard()
+            .execute(command, Durability::Buffered)
+            .map_err(from_shard)?;
+        Ok(())
+    }
+
+    /// Raises the floor to what the retention allows, on disk, and tells the engine what it need not keep.
+    fn move_floor(&self, retention_ms: u64) -> Result<(), Failure> {
+        let (now, newest) = (self.now_millis(), self.read_version());
+        let wanted = match retention_ms {
+            0 => newest,
+            _ => Version::from_millis(now.saturating_sub(retention_ms)).min(newest),
+        };
+        let step = FLOOR_STEP_MS.min(retention_ms / 2);
+        let floor = self.floor();
+        let mut written = self.inner.floor_written.lock();
+        if wanted > floor && newest > *written && wanted.millis() >= floor.millis() + step {
+            let writes = vec![Write::Put(system::floor(), system::encode(wanted.as_u64()))];
+            let command = Command {
+                writes,
+                ..Command::default()
+            };
+            let applied = self
+                .shard()
+                .execute(command, Durability::Synced)
+                .map_err(from_shard)?;
+            *written = applied.version;
+            self.raise_floor(wanted);
+        }
+        let grace = Version::from_millis(now.saturating_sub(READ_GRACE_MS));
+        let horizon = self.floor().min(grace);
+        self.engine().set_retention(Retention {
+            horizon,
+            pins: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Takes removed trees apart, about `limit` entries of them.
+    fn take_apart(&self, limit: usize, reclaimed: &mut Reclaimed) -> Result<(), Failure> {
+        let mut left = limit;
+        while let Some((directory, branch)) = self.first_orphan()? {
+            if left == 0 {
+                reclaimed.more = true;
+                break;
+            }
+            let taken = self.take_apart_some(directory, branch, left)?;
+            reclaimed.entries += taken as u64;
+            left = left.saturating_sub(taken.max(1));
+        }
+        Ok(())
+    }
+
+    fn first_orphan(&self) -> Result<Option<(NodeId, BranchId)>, Failure> {
+        let keyspace = orphan::KEYSPACE;
+        let mut scan = self
+            .engine()
+            .scan(
+                keyspace,
+                KeyRange::all(),
+                self.read_version(),
+                Direction::Forward,
+            )
+            .map_err(from_engine)?;
+        match scan.next().transpose().map_err(from_engine)? {
+            None => Ok(None),
+            Some((key, _)) => orphan::directory(&key)
+                .map(Some)
+                .map_err(|flaw| malformed(&Key::new(keyspace, &key), &flaw)),
+        }
+    }
+
+    /// Takes up to a command's worth of entries out of a removed directory; the last time forgets it.
+    fn take_apart_some(
+        &self,
+        directory: NodeId,
+        branch: BranchId,
+        limit: usize,
+    ) -> Result<usize, Failure> {
+        let now = TimeNanos::new(self.inner.clock.now_nanos());
+        let mut context = Context::new(self.default_mount(), now);
+        context.branch = branch;
+        let count = limit.min(ORPHAN_ENTRIES_PER_COMMAND);
+        loop {
+            let reader = Reader {
+                engine: self.engine(),
+                at: self.read_version(),
+                branch,
+            };
+            let mut plan = Plan::new(reader, &context, directory, self.shard(), &self.inner.ids);
+            let entries = reader.entries(directory, None, count)?;
+            for (name, entry) in &entries {
+                erase(&mut plan, directory, name, entry)?;
+            }
+            if entries.len() < count {
+                plan.write(Write::Delete(orphan::key(directory, branch)));
+                plan.write(Write::Delete(counter::key(directory, branch)));
+            }
+            let command = plan.compile(None, bytes::Bytes::new());
+            match self.shard().execute(command, Durability::Buffered) {
+                Ok(_) => return Ok(entries.len()),
+                // Somebody changed a file that has a name elsewhere too: progress of theirs, so no bound is needed.
+                Err(Error::CheckFailed { .. }) => {}
+                Err(error) => return Err(from_shard(error)),
+            }
+        }
+    }
+
+    /// Drops the references of bodies that died at or below the floor.
+    fn drop_dead(&self, limit: usize, reclaimed: &mut Reclaimed) -> Result<(), Failure> {
+        let floor = self.floor();
+        let mut left = limit;
+        loop {
+            let at = self.read_version();
+            let scan = self
+                .engine()
+                .scan(DeadBody::KEYSPACE, KeyRange::all(), at, Direction::Forward)
+                .map_err(from_engine)?;
+            let mut drop = Drop::new(self, at);
+            let mut more = false;
+            for item in scan {
+                let (key, found) = item.map_err(from_engine)?;
+                let flaw = |flaw| malformed(&Key::new(DeadBody::KEYSPACE, &key), &flaw);
+                let body = DeadBody::from_key(&key).map_err(flaw)?;
+                if body.planned > floor {
+                    break;
+                }
+                let record = DeathRecord::decode(&found.value).map_err(flaw)?;
+                let death = record.death.in_record(found.version);
+                if death > floor {
+                    reclaimed.retained += 1;
+                    continue;
+                }
+                if left == 0 {
+                    reclaimed.more = true;
+                    break;
+                }
+                left -= 1;
+                drop.take(&body, record, death)?;
+                if drop.is_full() {
+                    more = true;
+                    break;
+                }
+            }
+            reclaimed.bodies += drop.execute()?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn erase(
+    plan: &mut Plan<'_>,
+    directory: NodeId,
+    name: &Name,
+    entry: &EntryRecord,
+) -> Result<(), Failure> {
+    if entry.is_directory() {
+        plan.checked_child(entry)?;
+        plan.drop_node(entry.node);
+        plan.write(Write::Put(
+            orphan::key(entry.node, plan.reader.branch),
+            bytes::Bytes::new(),
+        ));
+    } else {
+        plan.release(entry)?;
+    }
+    plan.erase_entry(directory, name)
+}
+
+/// One command that drops references of dead bodies.
+struct Drop<'a> {
+    namespace: &'a Namespace,
+    at: Version,
+    references: FxHashMap<BlockId, i64>,
+    command: Command,
+    chunks: u32,
+    bodies: usize,
+    done: u64,
+}
+
+impl<'a> Drop<'a> {
+    fn new(namespace: &'a Namespace, at: Version) -> Self {
+        Self {
+            namespace,
+            at,
+            references: FxHashMap::default(),
+            command: Command::default(),
+            chunks: 0,
+            bodies: 0,
+            done: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.chunks >= CHUNKS_PER_COMMAND || self.bodies >= DEATHS_PER_COMMAND
+    }
+
+    /// Takes in a body, or as many of its chunks as fit.
+    fn take(
+        &mut self,
+        body: &DeadBody,
+        mut record: DeathRecord,
+        death: Version,
+    ) -> Result<(), Failure> {
+        self.bodies += 1;
+        self.command
+            .checks
+            .push(Check::UnchangedSince(body.key(), self.at));
+        let embedded = std::mem::take(&mut record.embedded);
+        self.unreference(&embedded);
+        while record.chunks > 0 && self.chunks < CHUNKS_PER_COMMAND {
+            record.chunks -= 1;
+            self.chunks += 1;
+            let key = chunk::key(body.node, body.branch, body.generation, record.chunks);
+            let extents = self.extents(&key, record.size)?;
+            self.unreference(&extents);
+            self.command.writes.push(Write::Delete(key));
+        }
+        if record.chunks == 0 {
+            self.done += 1;
+            self.command.writes.push(Write::Delete(body.key()));
+        } else {
+            record.death = Moment::At(death);
+            self.command
+                .writes
+                .push(Write::Put(body.key(), record.encode()));
+        }
+        Ok(())
+    }
+
+    fn extents(&self, key: &Key, size: u64) -> Result<Vec<Extent>, Failure> {
+        let engine = self.namespace.engine();
+        let found = engine
+            .get(key.keyspace(), key.bytes(), self.at)
+            .map_err(from_engine)?;
+        let found = found
+            .ok_or_else(|| contradiction(format!("chunk {key:?} of a dead body is missing")))?;
+        chunk::decode(&found.value, size).map_err(|flaw| malformed(key, &flaw))
+    }
+
+    fn unreference(&mut self, extents: &[Extent]) {
+        for block in blocks_of(extents) {
+            *self.references.entry(block).or_insert(0) -= 1;
+        }
+    }
+
+    /// Returns how many bodies are gone.
+    fn execute(mut self) -> Result<u64, Failure> {
+        if self.bodies == 0 {
+            return Ok(0);
+        }
+        for (block, count) in self.references {
+            let mut add = Add::one(object::key(block), object::REFERENCES, Change::Sum(count));
+            let put = (object::doomed_key(block), bytes::Bytes::new());
+            add.at_zero = Some(AtZero {
+                slot: object::REFERENCES,
+                put,
+            });
+            self.command.adds.push(add);
+        }
+        match self
+            .namespace
+            .shard()
+            .execute(self.command, Durability::Buffered)
+        {
+            Ok(_) => Ok(self.done),
+            Err(error) => Err(from_shard(error)),
+        }
+    }
+}

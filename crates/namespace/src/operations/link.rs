@@ -1,0 +1,83 @@
+//! Hard links: one more name for a node.
+
+use super::read::shown;
+use crate::fingerprint::Fingerprint;
+use crate::plan::taken;
+use crate::reader::describe;
+use crate::records::EntryRecord;
+use crate::records::event::EventKind;
+use crate::walk::{End, Walk, missing};
+use crate::{Changed, Context, Follow, Namespace, Place, Target, Topology};
+use nokv_shard::Counter;
+use nokv_types::{Failure, Reason, Version};
+
+/// Most names of one node; as ext4, far below what the counter holds.
+pub(crate) const LINKS_MAX: u32 = 65_000;
+
+impl Namespace {
+    /// Gives a node that is not a directory one more name. Does not follow a symbolic link.
+    ///
+    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory; `TooLarge` for a node with 65,000 names.
+    pub fn link<'a>(
+        &self,
+        context: &Context,
+        existing: impl Into<Target<'a>>,
+        place: impl Into<Place<'a>>,
+    ) -> Result<Changed, Failure> {
+        let (existing, place) = (existing.into(), place.into());
+        let mut fingerprint = Fingerprint::new("link");
+        fingerprint.target(existing).place(place);
+        self.mutate(context, fingerprint.finish(), |plan| {
+            plan.rests_on(Topology::Rests);
+            let root = plan.root;
+            let node = match Walk::new(plan, root).find(existing, Follow::No)? {
+                End::Node(node) => node,
+                End::Entry {
+                    directory, name, ..
+                } => match plan.checked_entry(directory, &name)? {
+                    Some(entry) => entry.node,
+                    None => return Err(missing(&shown(existing))),
+                },
+            };
+            let mut record = plan.checked_node(node)?;
+            if record.is_directory() {
+                return Err(Failure::new(
+                    Reason::NotPermitted,
+                    format!("{} is a directory; it has one name only", shown(existing)),
+                ));
+            }
+            if record.links >= LINKS_MAX {
+                return Err(Failure::new(
+                    Reason::TooLarge,
+                    format!("{} has {LINKS_MAX} names already", shown(existing)),
+                ));
+            }
+            let (directory, name) = plan.place(place)?;
+            if plan.checked_entry(directory, &name)?.is_some() {
+                return Err(taken(&shown(place.into())));
+            }
+            let branch = plan.reader.branch;
+            let entry = EntryRecord {
+                kind: record.kind,
+                branch,
+                node,
+            };
+            plan.set_entry(directory, &name, Some(entry))?;
+            record.links += 1;
+            record.ctime = plan.context.now;
+            plan.announce(
+                EventKind::Created,
+                node,
+                &record,
+                None,
+                Some((directory, name)),
+            );
+            let node = describe(node, branch, Version::ZERO, &record, &Counter::default());
+            plan.put_node(node.id, record);
+            Ok(Changed {
+                version: Version::ZERO,
+                node,
+            })
+        })
+    }
+}

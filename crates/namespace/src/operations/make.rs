@@ -1,0 +1,137 @@
+//! Making directories, symbolic links and special files.
+
+use super::read::shown;
+use crate::failure::invalid;
+use crate::fingerprint::Fingerprint;
+use crate::plan::{Plan, taken};
+use crate::reader::describe;
+use crate::records::{NodeRecord, StoredBody, StoredLayout};
+use crate::{Changed, Context, Namespace, Node, Parents, Place};
+use bytes::Bytes;
+use nokv_shard::Counter;
+use nokv_types::{Failure, Generation, NodeId, NodeKind, Reason, SYMLINK_BYTES_MAX, Version};
+
+impl Namespace {
+    /// Makes a directory. With [`Parents::Create`] an existing directory is success, as `mkdir -p`.
+    ///
+    /// **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the parent), `InvalidArgument` (mode).
+    pub fn make_dir<'a>(
+        &self,
+        context: &Context,
+        place: impl Into<Place<'a>>,
+        mode: u32,
+        parents: Parents,
+    ) -> Result<Changed, Failure> {
+        let place = place.into();
+        let mut fingerprint = Fingerprint::new("make_dir");
+        fingerprint
+            .place(place)
+            .number(u64::from(mode))
+            .debug(&parents);
+        self.mutate(context, fingerprint.finish(), |plan| {
+            plan.parents = parents;
+            if parents == Parents::Create
+                && let Some(node) = existing_directory(plan, place)?
+            {
+                return Ok(Changed {
+                    version: Version::ZERO,
+                    node,
+                });
+            }
+            let (directory, name) = plan.place(place)?;
+            if plan.checked_entry(directory, &name)?.is_some() {
+                return Err(taken(&shown(place.into())));
+            }
+            let record = plan.fresh_record(NodeKind::Directory, mode)?;
+            let node = plan.add_node(directory, &name, record)?;
+            made(plan, node)
+        })
+    }
+
+    /// Makes a symbolic link to `target`, 1..=4095 bytes without NUL.
+    ///
+    /// **Errors**: as [`Self::make_dir`]; `InvalidArgument` (empty, NUL), `TooLarge`.
+    pub fn symlink<'a>(
+        &self,
+        context: &Context,
+        place: impl Into<Place<'a>>,
+        target: Bytes,
+    ) -> Result<Changed, Failure> {
+        let place = place.into();
+        let mut fingerprint = Fingerprint::new("symlink");
+        fingerprint.place(place).bytes(&target);
+        check_symlink(&target)?;
+        self.mutate(context, fingerprint.finish(), |plan| {
+            let record = symlink_record(plan, target.clone())?;
+            add(plan, place, record)
+        })
+    }
+}
+
+fn add(plan: &mut Plan<'_>, place: Place<'_>, record: NodeRecord) -> Result<Changed, Failure> {
+    let (directory, name) = plan.place(place)?;
+    if plan.checked_entry(directory, &name)?.is_some() {
+        return Err(taken(&shown(place.into())));
+    }
+    let node = plan.add_node(directory, &name, record)?;
+    made(plan, node)
+}
+
+fn made(plan: &Plan<'_>, node: NodeId) -> Result<Changed, Failure> {
+    let found = plan.peek_node(node)?;
+    let record = found.expect("the plan has just added the node").record;
+    let node = describe(
+        node,
+        plan.reader.branch,
+        Version::ZERO,
+        &record,
+        &Counter::default(),
+    );
+    Ok(Changed {
+        version: Version::ZERO,
+        node,
+    })
+}
+
+/// The directory that is at the place already: what `mkdir -p` is content with.
+fn existing_directory(plan: &mut Plan<'_>, place: Place<'_>) -> Result<Option<Node>, Failure> {
+    let mut reader = plan.reader;
+    let found = super::read::find_node(&mut reader, plan.root, place.into(), crate::Follow::Yes);
+    match found {
+        Ok(node) if node.attributes.kind == NodeKind::Directory => Ok(Some(node)),
+        Ok(_) => Ok(None),
+        Err(failure) if failure.reason() == Reason::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The record of a symbolic link.
+pub(super) fn symlink_record(plan: &Plan<'_>, target: Bytes) -> Result<NodeRecord, Failure> {
+    let mut record = plan.fresh_record(NodeKind::Symlink, 0o777)?;
+    record.generation = Generation::NONE;
+    record.body = StoredBody {
+        size: target.len() as u64,
+        digest: None,
+        layout: StoredLayout::Inline(target),
+    };
+    Ok(record)
+}
+
+/// Refuses targets that no link can have.
+pub(super) fn check_symlink(target: &[u8]) -> Result<(), Failure> {
+    if target.is_empty() || target.contains(&0) {
+        return Err(invalid(
+            "a symbolic link needs a target of at least one byte, without NUL",
+        ));
+    }
+    if target.len() > SYMLINK_BYTES_MAX {
+        return Err(Failure::new(
+            Reason::TooLarge,
+            format!(
+                "the target of {} bytes is longer than {SYMLINK_BYTES_MAX}",
+                target.len()
+            ),
+        ));
+    }
+    Ok(())
+}

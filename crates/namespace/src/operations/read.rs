@@ -1,0 +1,162 @@
+//! Reads: lookup, pages of directories, links, bodies.
+
+use crate::failure::{contradiction, invalid};
+use crate::reader::Reader;
+use crate::records::EntryRecord;
+use crate::walk::{End, Source, Walk, missing, not_directory};
+use crate::{DirEntry, Follow, Namespace, Node, PAGE_ENTRIES_MAX, Page, Target, View};
+use bytes::Bytes;
+use nokv_types::{Body, Failure, Name, NodeId, NodeKind, Reason};
+
+impl Source for Reader<'_> {
+    fn entry(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure> {
+        Ok(Reader::entry(self, directory, name)?.map(|found| found.record))
+    }
+
+    fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure> {
+        Reader::link_target(self, link)
+    }
+
+    fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure> {
+        let found = self.node_record(directory)?;
+        Ok(found
+            .and_then(|found| found.record.place)
+            .map(|place| place.parent))
+    }
+}
+
+impl Namespace {
+    /// The node that `target` leads to, with attributes.
+    ///
+    /// **Errors**: `NotFound`, `NotDirectory` (both name the component), `SymlinkLoop`, `Compacted`.
+    pub fn lookup<'a>(
+        &self,
+        view: &View,
+        target: impl Into<Target<'a>>,
+        follow: Follow,
+    ) -> Result<Node, Failure> {
+        let (mut reader, root) = self.reader(view)?;
+        find_node(&mut reader, root, target.into(), follow)
+    }
+
+    /// Up to `limit` (at most `PAGE_ENTRIES_MAX`) entries of a directory after name `after`, with
+    /// attributes. Follows a symbolic link to the directory.
+    ///
+    /// **Errors**: as [`Self::lookup`]; `NotDirectory`; `TooLarge` for a limit over the maximum.
+    pub fn read_dir_plus<'a>(
+        &self,
+        view: &View,
+        directory: impl Into<Target<'a>>,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Page, Failure> {
+        if limit == 0 {
+            return Err(invalid(
+                "a page of no entries never ends; ask for at least one",
+            ));
+        }
+        if limit > PAGE_ENTRIES_MAX {
+            return Err(Failure::new(
+                Reason::TooLarge,
+                format!("a page of {limit} entries is over {PAGE_ENTRIES_MAX}; read several"),
+            ));
+        }
+        let (mut reader, root) = self.reader(view)?;
+        let target = directory.into();
+        let node = find_node(&mut reader, root, target, Follow::Yes)?;
+        if node.attributes.kind != NodeKind::Directory {
+            return Err(not_directory(&shown(target)));
+        }
+        let mut found = reader.entries(node.id, after, limit + 1)?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let (names, records): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let nodes = reader.children(&records)?;
+        let next = if more { names.last().cloned() } else { None };
+        let entries = names
+            .into_iter()
+            .zip(nodes)
+            .map(|(name, node)| DirEntry { name, node })
+            .collect();
+        Ok(Page {
+            version: reader.at,
+            directory: node,
+            entries,
+            next,
+        })
+    }
+
+    /// The target of a symbolic link. **Errors**: as [`Self::lookup`]; `InvalidArgument` when it is none.
+    pub fn read_link<'a>(
+        &self,
+        view: &View,
+        target: impl Into<Target<'a>>,
+    ) -> Result<Bytes, Failure> {
+        let (mut reader, root) = self.reader(view)?;
+        let target = target.into();
+        let node = find_node(&mut reader, root, target, Follow::No)?;
+        if node.attributes.kind != NodeKind::Symlink {
+            return Err(invalid(format!("{} is not a symbolic link", shown(target))));
+        }
+        reader.link_target(node.id)
+    }
+
+    /// A file with the extents of its body; what a reader needs to fetch it. Follows a symbolic link.
+    ///
+    /// **Errors**: as [`Self::lookup`]; `IsDirectory`; `NotPermitted` for a special file.
+    pub fn body<'a>(
+        &self,
+        view: &View,
+        target: impl Into<Target<'a>>,
+    ) -> Result<(Node, Body), Failure> {
+        let (mut reader, root) = self.reader(view)?;
+        let target = target.into();
+        let node = find_node(&mut reader, root, target, Follow::Yes)?;
+        match node.attributes.kind {
+            NodeKind::File | NodeKind::Symlink => {}
+            NodeKind::Directory => {
+                return Err(Failure::new(
+                    Reason::IsDirectory,
+                    format!("{} is a directory; it has no body", shown(target)),
+                ));
+            }
+            _ => {
+                return Err(Failure::new(
+                    Reason::NotPermitted,
+                    format!("{} is a special file; it has no body", shown(target)),
+                ));
+            }
+        }
+        let found = reader.node_record(node.id)?;
+        let found = found.ok_or_else(|| contradiction(format!("node {} vanished", node.id)))?;
+        let body = reader.body(node.id, &found.record)?;
+        Ok((node, body))
+    }
+}
+
+/// The node at the end of a walk.
+pub(super) fn find_node(
+    reader: &mut Reader<'_>,
+    root: NodeId,
+    target: Target<'_>,
+    follow: Follow,
+) -> Result<Node, Failure> {
+    match Walk::new(reader, root).find(target, follow)? {
+        End::Node(id) => reader
+            .node(id)?
+            .ok_or_else(|| missing(&format!("node {id}"))),
+        End::Entry {
+            found: Some(entry), ..
+        } => reader.child(&entry),
+        End::Entry { found: None, .. } => Err(missing(&shown(target))),
+    }
+}
+
+/// A target for a person.
+pub(super) fn shown(target: Target<'_>) -> String {
+    match target {
+        Target::Path(path) => path.to_string(),
+        Target::Node(node) => format!("node {node}"),
+        Target::Child { name, .. } => name.to_string(),
+    }
+}

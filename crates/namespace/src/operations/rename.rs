@@ -1,0 +1,206 @@
+//! Moving entries.
+//!
+//! Decisions, by what is at the source (rows) and at the target:
+//!
+//! | | nothing | file | directory |
+//! |---|---|---|---|
+//! | a file | moves | replaces it; nothing happens if both are the same node | `IsDirectory` |
+//! | b directory | moves | `NotDirectory` | replaces it if empty, else `NotEmpty` |
+//!
+//! With `NoReplace` any target is `AlreadyExists`; with `Exchange` both must exist and change places. A directory never
+//! goes below itself: the ancestors of the target are looked at, and the command checks that no directory moved since.
+
+use super::read::shown;
+use super::remove::not_empty;
+use crate::failure::invalid;
+use crate::fingerprint::Fingerprint;
+use crate::plan::{Plan, taken};
+use crate::records::event::EventKind;
+use crate::records::{DirectoryPlace, EntryRecord, counter};
+use crate::walk::{missing, not_directory};
+use crate::{Context, Namespace, Place, RenameMode, Renamed, Topology};
+use nokv_types::{Failure, Name, NodeId, Reason, Version};
+
+/// One end of a rename.
+struct Side<'a> {
+    directory: NodeId,
+    name: Name,
+    place: Place<'a>,
+}
+
+impl Side<'_> {
+    fn shown(&self) -> String {
+        shown(self.place.into())
+    }
+
+    fn at(&self) -> (NodeId, Name) {
+        (self.directory, self.name.clone())
+    }
+}
+
+impl Namespace {
+    /// Moves an entry. A directory moves with all that is below, in one command.
+    ///
+    /// **Errors**: `NotFound`; `AlreadyExists`; `NotEmpty`, `IsDirectory`, `NotDirectory` as rename(2);
+    /// `InvalidArgument` for a directory into itself or below; `NotPermitted` for the root.
+    pub fn rename<'a>(
+        &self,
+        context: &Context,
+        from: impl Into<Place<'a>>,
+        to: impl Into<Place<'a>>,
+        mode: RenameMode,
+    ) -> Result<Renamed, Failure> {
+        let (from, to) = (from.into(), to.into());
+        let mut fingerprint = Fingerprint::new("rename");
+        fingerprint.place(from).place(to).debug(&mode);
+        self.mutate(context, fingerprint.finish(), |plan| {
+            let (directory, name) = plan.place(from)?;
+            let from = Side {
+                directory,
+                name,
+                place: from,
+            };
+            let (directory, name) = plan.place(to)?;
+            let to = Side {
+                directory,
+                name,
+                place: to,
+            };
+            let source = plan.checked_entry(from.directory, &from.name)?;
+            let source = source.ok_or_else(|| missing(&from.shown()))?;
+            let target = plan.checked_entry(to.directory, &to.name)?;
+            plan.live_directory(to.directory)?;
+            match mode {
+                RenameMode::Exchange => {
+                    let target = target.ok_or_else(|| missing(&to.shown()))?;
+                    exchange(plan, &from, source, &to, target)
+                }
+                RenameMode::NoReplace if target.is_some() => Err(taken(&to.shown())),
+                RenameMode::NoReplace | RenameMode::Plain => {
+                    replace(plan, &from, source, &to, target)
+                }
+            }
+        })
+    }
+}
+
+fn replace(
+    plan: &mut Plan<'_>,
+    from: &Side<'_>,
+    source: EntryRecord,
+    to: &Side<'_>,
+    target: Option<EntryRecord>,
+) -> Result<Renamed, Failure> {
+    let mut renamed = Renamed {
+        version: Version::ZERO,
+        node: source.node,
+        displaced: None,
+    };
+    if target.is_some_and(|target| target.node == source.node) {
+        return Ok(renamed);
+    }
+    not_below_itself(plan, &source, from, to)?;
+    if let Some(target) = target {
+        may_replace(plan, &source, &target, to)?;
+        plan.release(&target)?;
+        renamed.displaced = Some(target.node);
+    }
+    plan.set_entry(from.directory, &from.name, None)?;
+    arrive(plan, source, from, to)?;
+    if let Some(event) = plan.last_event() {
+        event.displaced = renamed.displaced;
+    }
+    Ok(renamed)
+}
+
+fn exchange(
+    plan: &mut Plan<'_>,
+    from: &Side<'_>,
+    source: EntryRecord,
+    to: &Side<'_>,
+    target: EntryRecord,
+) -> Result<Renamed, Failure> {
+    if source.node == target.node {
+        return Ok(Renamed {
+            version: Version::ZERO,
+            node: source.node,
+            displaced: None,
+        });
+    }
+    not_below_itself(plan, &source, from, to)?;
+    not_below_itself(plan, &target, to, from)?;
+    arrive(plan, source, from, to)?;
+    arrive(plan, target, to, from)?;
+    Ok(Renamed {
+        version: Version::ZERO,
+        node: source.node,
+        displaced: Some(target.node),
+    })
+}
+
+/// Puts an entry at its new place; a directory learns where it is.
+fn arrive(
+    plan: &mut Plan<'_>,
+    entry: EntryRecord,
+    from: &Side<'_>,
+    to: &Side<'_>,
+) -> Result<(), Failure> {
+    let mut record = plan.checked_child(&entry)?;
+    record.ctime = plan.context.now;
+    if record.is_directory() {
+        plan.rests_on(Topology::Moves);
+        record.place = Some(DirectoryPlace {
+            parent: to.directory,
+            name: to.name.clone(),
+        });
+    }
+    plan.set_entry(to.directory, &to.name, Some(entry))?;
+    plan.announce(
+        EventKind::Renamed,
+        entry.node,
+        &record,
+        Some(from.at()),
+        Some(to.at()),
+    );
+    plan.put_node(entry.node, record);
+    Ok(())
+}
+
+fn not_below_itself(
+    plan: &mut Plan<'_>,
+    moved: &EntryRecord,
+    from: &Side<'_>,
+    to: &Side<'_>,
+) -> Result<(), Failure> {
+    if moved.is_directory() && plan.contains(moved.node, to.directory)? {
+        return Err(invalid(format!(
+            "{} can't move to {}, which is inside of it",
+            from.shown(),
+            to.shown()
+        )));
+    }
+    Ok(())
+}
+
+fn may_replace(
+    plan: &Plan<'_>,
+    source: &EntryRecord,
+    target: &EntryRecord,
+    to: &Side<'_>,
+) -> Result<(), Failure> {
+    match (source.is_directory(), target.is_directory()) {
+        (false, false) => Ok(()),
+        (false, true) => Err(Failure::new(
+            Reason::IsDirectory,
+            format!("{} is a directory; a file can't replace it", to.shown()),
+        )),
+        (true, false) => Err(not_directory(&to.shown())),
+        (true, true) => {
+            let count = plan.reader.counter(target.node)?;
+            match count.sum(counter::ENTRIES) {
+                ..=0 => Ok(()),
+                _ => Err(not_empty(&to.shown())),
+            }
+        }
+    }
+}

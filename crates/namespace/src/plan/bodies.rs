@@ -1,0 +1,151 @@
+//! Verbs on bodies: taking one in, putting one to death, and the references of its blocks.
+//!
+//! Invariant: a body, live or dead, holds one reference on each distinct block of its node record and of each of its
+//! chunk records. References are taken by the command that publishes and dropped by the one that reclaims: death
+//! itself changes none, since retained versions still read the body.
+
+use super::state::Plan;
+use crate::failure::invalid;
+use crate::records::{
+    CHUNK_EXTENTS, DeadBody, DeathRecord, EMBEDDED_EXTENTS_MAX, Moment, NodeRecord, SessionRecord,
+    StoredBody, StoredLayout, blocks_of, chunk, object,
+};
+use nokv_shard::{Check, Write};
+use nokv_types::{Body, Extent, Failure, Layout, NodeId, Reason, SessionId, Version};
+
+/// Most extents of a body: 4 TiB of 4 MiB blocks. Its references are counted inside one command, about a second of it.
+pub(crate) const EXTENTS_MAX: usize = 1 << 20;
+
+impl Plan<'_> {
+    /// Publishes in the name of a session: it must be open when the command is applied.
+    pub(crate) fn in_session(
+        &mut self,
+        session: SessionId,
+        now_millis: u64,
+    ) -> Result<(), Failure> {
+        let key = SessionRecord::open_key(session);
+        let expired = || {
+            Failure::new(
+                Reason::SessionExpired,
+                format!("upload session {session} is over; open a new one and upload again"),
+            )
+        };
+        let engine = self.reader.engine;
+        let found = engine
+            .get(key.keyspace(), key.bytes(), self.reader.at)
+            .map_err(crate::failure::from_engine)?
+            .ok_or_else(expired)?;
+        let record = SessionRecord::decode(&found.value)
+            .map_err(|flaw| crate::failure::malformed(&key, &flaw))?;
+        if record.millis < now_millis {
+            return Err(expired());
+        }
+        self.checks.push(Check::Present(key));
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// Makes `body` the body of `node`: a new generation of `record`, which the caller puts.
+    pub(crate) fn adopt(
+        &mut self,
+        node: NodeId,
+        record: &mut NodeRecord,
+        body: Body,
+    ) -> Result<(), Failure> {
+        record.generation = record.generation.next();
+        record.birth = Moment::ThisRecord;
+        let (size, digest) = (body.size(), body.digest());
+        let layout = match body.layout() {
+            Layout::Inline(bytes) => StoredLayout::Inline(bytes.clone()),
+            Layout::Extents(extents) if extents.len() <= EMBEDDED_EXTENTS_MAX => {
+                self.reference(extents)?;
+                StoredLayout::Embedded(extents.clone())
+            }
+            Layout::Extents(extents) => self.write_chunks(node, record, extents)?,
+        };
+        record.body = StoredBody {
+            size,
+            digest,
+            layout,
+        };
+        Ok(())
+    }
+
+    fn write_chunks(
+        &mut self,
+        node: NodeId,
+        record: &NodeRecord,
+        extents: &[Extent],
+    ) -> Result<StoredLayout, Failure> {
+        let count = u32::try_from(extents.len())
+            .ok()
+            .filter(|_| extents.len() <= EXTENTS_MAX);
+        let Some(count) = count else {
+            return Err(Failure::new(
+                Reason::TooLarge,
+                format!(
+                    "{} extents are more than {EXTENTS_MAX}; use larger blocks",
+                    extents.len()
+                ),
+            ));
+        };
+        for (number, part) in (0_u32..).zip(extents.chunks(CHUNK_EXTENTS)) {
+            self.reference(part)?;
+            let key = chunk::key(node, self.reader.branch, record.generation, number);
+            self.writes.push(Write::Put(key, chunk::encode(part)));
+        }
+        Ok(StoredLayout::Chunked(count))
+    }
+
+    /// One reference on each distinct block of these extents.
+    fn reference(&mut self, extents: &[Extent]) -> Result<(), Failure> {
+        for block in blocks_of(extents) {
+            let references = self.references.entry(block).or_insert(0);
+            *references += 1;
+            if *references == 1 && self.session != Some(block.session) {
+                let key = object::key(block);
+                let found = self
+                    .reader
+                    .engine
+                    .get(key.keyspace(), key.bytes(), self.reader.at)
+                    .map_err(crate::failure::from_engine)?;
+                if found.is_none() {
+                    return Err(unreferenced(block.session, self.session));
+                }
+                self.checks.push(Check::Present(key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the body of a record to death: it is reclaimed when no retained version sees it any more.
+    pub(crate) fn bury(&mut self, node: NodeId, record: &NodeRecord) {
+        let birth = match record.birth {
+            Moment::At(version) => version,
+            // Made and replaced by the same plan: nobody ever sees it.
+            Moment::ThisRecord => Version::MAX,
+        };
+        if let Some(death) = DeathRecord::of(&record.body, birth) {
+            let body = DeadBody {
+                planned: self.reader.at,
+                node,
+                branch: self.reader.branch,
+                generation: record.generation,
+            };
+            self.writes.push(Write::Put(body.key(), death.encode()));
+        }
+    }
+}
+
+fn unreferenced(owner: SessionId, session: Option<SessionId>) -> Failure {
+    match session {
+        None => invalid("a body with new blocks is published without its upload session"),
+        Some(session) => Failure::new(
+            Reason::MissingBlock,
+            format!(
+                "a block of upload session {owner} is published by session {session}, and no body \
+                 holds it; upload it again"
+            ),
+        ),
+    }
+}

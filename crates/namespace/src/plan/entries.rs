@@ -1,0 +1,175 @@
+//! Verbs on entries: checked reads, setting, and the counters that go with them.
+
+use super::state::{DirectoryChange, Plan, PlannedEntry, Topology};
+use crate::Place;
+use crate::records::event::{Event, EventKind};
+use crate::records::{EntryRecord, NodeRecord};
+use crate::walk::{Walk, not_directory};
+use nokv_shard::{Check, Counter, Write};
+use nokv_types::{Failure, Name, NodeId, Reason};
+
+impl Plan<'_> {
+    /// The directory and name of a place, resting on the path to it.
+    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(NodeId, Name), Failure> {
+        if matches!(place, Place::Path(path) if path.names().len() > 1) {
+            self.rests_on(Topology::Rests);
+        }
+        let root = self.root;
+        Walk::new(self, root).place(place)
+    }
+
+    /// An entry, checked: the command fails if it changes before.
+    pub(crate) fn checked_entry(
+        &mut self,
+        directory: NodeId,
+        name: &Name,
+    ) -> Result<Option<EntryRecord>, Failure> {
+        let at = (directory, name.clone());
+        if let Some(planned) = self.entries.get(&at) {
+            return Ok(planned.now);
+        }
+        let found = match self.nodes.get(&directory) {
+            Some(planned) if planned.fresh => None,
+            _ => {
+                let found = self.reader.entry(directory, name)?;
+                let key = EntryRecord::key(directory, self.reader.branch, name);
+                self.checks.push(match found {
+                    None => Check::Absent(key),
+                    Some(_) => Check::UnchangedSince(key, self.reader.at),
+                });
+                found.map(|found| found.record)
+            }
+        };
+        let planned = PlannedEntry {
+            now: found,
+            existed: found.is_some(),
+            dirty: false,
+        };
+        self.entries.insert(at, planned);
+        Ok(found)
+    }
+
+    /// Demands that a directory is there when the command is applied.
+    pub(crate) fn live_directory(&mut self, directory: NodeId) -> Result<(), Failure> {
+        if !self.live.insert(directory) {
+            return Ok(());
+        }
+        match self.peek_node(directory)? {
+            None => Err(gone(directory)),
+            Some(found) if !found.record.is_directory() => {
+                Err(not_directory(&format!("node {directory}")))
+            }
+            Some(_) => {
+                if !self
+                    .nodes
+                    .get(&directory)
+                    .is_some_and(|planned| planned.fresh)
+                {
+                    self.checks.push(Check::Present(NodeRecord::key(
+                        directory,
+                        self.reader.branch,
+                    )));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a name lead to `entry`, or to nothing. What it led to before is not touched: that is the caller's.
+    pub(crate) fn set_entry(
+        &mut self,
+        directory: NodeId,
+        name: &Name,
+        entry: Option<EntryRecord>,
+    ) -> Result<(), Failure> {
+        let before = self.checked_entry(directory, name)?;
+        self.live_directory(directory)?;
+        let count = |entry: &Option<EntryRecord>| {
+            let directories = i64::from(entry.is_some_and(|entry| entry.is_directory()));
+            (i64::from(entry.is_some()), directories)
+        };
+        let ((before_entries, before_directories), (entries, directories)) =
+            (count(&before), count(&entry));
+        let change = self.directory_change(directory);
+        change.entries += entries - before_entries;
+        change.subdirectories += directories - before_directories;
+        change.touched = true;
+        let planned = self
+            .entries
+            .get_mut(&(directory, name.clone()))
+            .expect("the checked read above put it there");
+        planned.now = entry;
+        planned.dirty = true;
+        Ok(())
+    }
+
+    /// Deletes an entry of a directory that is gone itself: no counter moves.
+    pub(crate) fn erase_entry(&mut self, directory: NodeId, name: &Name) -> Result<(), Failure> {
+        self.checked_entry(directory, name)?;
+        let planned = self
+            .entries
+            .get_mut(&(directory, name.clone()))
+            .expect("the checked read above put it there");
+        planned.now = None;
+        planned.dirty = true;
+        Ok(())
+    }
+
+    /// What the plan adds to the counter of a directory.
+    pub(crate) fn directory_change(&mut self, directory: NodeId) -> &mut DirectoryChange {
+        self.directories.entry(directory).or_default()
+    }
+
+    /// The counter of a directory with what the plan adds so far, as far as it can be known: others may add meanwhile.
+    pub(crate) fn counter_after(&self, directory: NodeId) -> Result<Counter, Failure> {
+        let mut counter = self.reader.counter(directory)?;
+        if let Some(change) = self.directories.get(&directory) {
+            for (slot, change) in change.changes(self.context.now) {
+                counter.change(slot, change);
+            }
+        }
+        Ok(counter)
+    }
+
+    /// One more write.
+    pub(crate) fn write(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+
+    /// Announces what happened to a node.
+    pub(crate) fn announce(
+        &mut self,
+        kind: EventKind,
+        node: NodeId,
+        record: &NodeRecord,
+        from: Option<(NodeId, Name)>,
+        to: Option<(NodeId, Name)>,
+    ) {
+        self.events.push(Event {
+            kind,
+            node,
+            node_kind: record.kind,
+            generation: record.generation,
+            size: record.body.size,
+            from,
+            to,
+            displaced: None,
+        });
+    }
+
+    /// The last announced event.
+    pub(crate) fn last_event(&mut self) -> Option<&mut Event> {
+        self.events.last_mut()
+    }
+}
+
+pub(crate) fn gone(directory: NodeId) -> Failure {
+    Failure::new(
+        Reason::NotFound,
+        format!("directory {directory} does not exist any more"),
+    )
+}
+
+pub(crate) fn taken(shown: &str) -> Failure {
+    Failure::new(Reason::AlreadyExists, format!("{shown} exists already"))
+}

@@ -1,0 +1,29 @@
+//! Planning: an operation reads, decides, and gathers one command.
+//!
+//! A [`Plan`] is the state at the newest version with the operation's own changes over it. What an operation decides on it
+//! asks for with a *checked* read; the plan turns that into a check of the command, so that the command takes effect only
+//! if the decision still holds when it is applied. What no decision rests on is read without a check.
+//!
+//! Which check protects what:
+//!
+//! | a | an entry that is absent | `Absent` | two creates of one name: one wins |
+//! | b | an entry that is present | `UnchangedSince` | remove and rename act on what they saw |
+//! | c | a node that is changed | `UnchangedSince` | no change of attributes or body is lost |
+//! | d | a directory that gets an entry | `Present` | nothing is made in a removed directory |
+//! | e | a directory that is removed | `AtMost(entries, 0)` | a create into it came first, or fails by (d) |
+//! | f | a path of several components | `UnchangedSince(topology)` | the path still leads there; no two renames make a cycle |
+//! | g | an upload session | `Present(open)` | no publish after the session's blocks may be swept |
+//! | h | a block of another session | `Present(object)` | no publish of a block that is already doomed |
+//!
+//! [`state`] holds what was read and changed; [`entries`], [`nodes`] and [`bodies`] are the verbs; [`compile`] makes the
+//! command.
+
+mod bodies;
+mod compile;
+mod entries;
+mod nodes;
+mod state;
+
+pub(crate) use entries::taken;
+pub(crate) use nodes::check_mode;
+pub(crate) use state::{Plan, Topology};

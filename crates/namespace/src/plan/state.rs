@@ -1,0 +1,167 @@
+//! What a plan has read and changed so far.
+
+use crate::failure::contradiction;
+use crate::ids::Ids;
+use crate::reader::{Found, Reader};
+use crate::records::event::Event;
+use crate::records::{EntryRecord, NodeRecord};
+use crate::walk::Source;
+use crate::{Context, Parents};
+use bytes::Bytes;
+use nokv_shard::{Check, Shard, Write};
+use nokv_types::{BlockId, Failure, Name, NodeId, SessionId, TimeNanos};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// How a plan depends on where directories are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Topology {
+    /// Not at all.
+    Free,
+    /// It went through a directory: no directory may have moved since.
+    Rests,
+    /// It moves a directory itself.
+    Moves,
+}
+
+/// A node as the plan sees it.
+pub(super) struct PlannedNode {
+    pub(super) record: Option<NodeRecord>,
+    pub(super) dirty: bool,
+    /// Made by this plan: nobody else can know it.
+    pub(super) fresh: bool,
+}
+
+/// An entry as the plan sees it.
+pub(super) struct PlannedEntry {
+    pub(super) now: Option<EntryRecord>,
+    pub(super) existed: bool,
+    pub(super) dirty: bool,
+}
+
+/// What the plan adds to a directory's counter.
+#[derive(Default)]
+pub(crate) struct DirectoryChange {
+    pub(super) entries: i64,
+    pub(super) subdirectories: i64,
+    pub(super) touched: bool,
+    /// A time that somebody sets; wins over that of the change.
+    pub(crate) mtime: Option<TimeNanos>,
+}
+
+/// An operation in the making.
+pub(crate) struct Plan<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) context: &'a Context,
+    pub(crate) root: NodeId,
+    pub(crate) parents: Parents,
+    pub(super) shard: &'a Shard,
+    pub(super) ids: &'a Ids,
+    pub(super) topology: Topology,
+    pub(super) nodes: FxHashMap<NodeId, PlannedNode>,
+    pub(super) entries: FxHashMap<(NodeId, Name), PlannedEntry>,
+    pub(super) directories: FxHashMap<NodeId, DirectoryChange>,
+    pub(super) live: FxHashSet<NodeId>,
+    pub(super) session: Option<SessionId>,
+    pub(super) references: FxHashMap<BlockId, i64>,
+    pub(super) checks: Vec<Check>,
+    pub(super) writes: Vec<Write>,
+    pub(super) events: Vec<Event>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn new(
+        reader: Reader<'a>,
+        context: &'a Context,
+        root: NodeId,
+        shard: &'a Shard,
+        ids: &'a Ids,
+    ) -> Self {
+        Self {
+            reader,
+            context,
+            root,
+            parents: Parents::Required,
+            shard,
+            ids,
+            topology: Topology::Free,
+            nodes: FxHashMap::default(),
+            entries: FxHashMap::default(),
+            directories: FxHashMap::default(),
+            live: FxHashSet::default(),
+            session: None,
+            references: FxHashMap::default(),
+            checks: Vec::new(),
+            writes: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Says that the operation rests on where directories are, or moves one.
+    pub(crate) fn rests_on(&mut self, topology: Topology) {
+        self.topology = self.topology.max(topology);
+    }
+
+    /// The record of a node, unchecked: no decision may rest on it.
+    pub(crate) fn peek_node(&self, node: NodeId) -> Result<Option<Found<NodeRecord>>, Failure> {
+        match self.nodes.get(&node) {
+            Some(planned) => {
+                let version = nokv_types::Version::ZERO;
+                Ok(planned
+                    .record
+                    .clone()
+                    .map(|record| Found { version, record }))
+            }
+            None => self.reader.node_record(node),
+        }
+    }
+}
+
+impl Source for Plan<'_> {
+    fn entry(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure> {
+        if !self.entries.is_empty()
+            && let Some(planned) = self.entries.get(&(directory, name.clone()))
+        {
+            return Ok(planned.now);
+        }
+        Ok(self
+            .reader
+            .entry(directory, name)?
+            .map(|found| found.record))
+    }
+
+    fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure> {
+        match self
+            .nodes
+            .get(&link)
+            .and_then(|planned| planned.record.as_ref())
+        {
+            Some(record) => match &record.body.layout {
+                crate::records::StoredLayout::Inline(target) => Ok(target.clone()),
+                _ => Err(contradiction(format!("node {link} is not a symbolic link"))),
+            },
+            None => self.reader.link_target(link),
+        }
+    }
+
+    fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure> {
+        let found = self.peek_node(directory)?;
+        Ok(found
+            .and_then(|found| found.record.place)
+            .map(|place| place.parent))
+    }
+
+    fn fill(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure> {
+        match self.parents {
+            Parents::Required => Ok(None),
+            Parents::Create => {
+                self.make_directory(directory, name, crate::plan::nodes::PARENT_MODE)?;
+                self.entry(directory, name)
+            }
+        }
+    }
+
+    fn followed(&mut self, directory: NodeId, name: &Name) -> Result<(), Failure> {
+        self.checked_entry(directory, name)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+//! Reading records at one version of one branch.
+//!
+//! Invariant: all reads of one operation go through one [`Reader`], so they see one version.
+
+use crate::failure::{contradiction, from_engine, malformed};
+use crate::records::{EntryRecord, Moment, NodeRecord, StoredLayout, chunk, counter};
+use crate::{BodyStorage, BodySummary, Node};
+use bytes::Bytes;
+use nokv_engine::{Direction, Engine, KeyRange, Record};
+use nokv_shard::codec::Malformed;
+use nokv_shard::{Counter, Key};
+use nokv_types::{
+    Attributes, Body, BranchId, Extent, Failure, Layout, Name, NodeId, NodeKind, TimeNanos, Version,
+};
+
+/// A record and the version that wrote it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Found<T> {
+    pub(crate) version: Version,
+    pub(crate) record: T,
+}
+
+/// The state at one version of one branch.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) at: Version,
+    pub(crate) branch: BranchId,
+}
+
+impl Reader<'_> {
+    /// What the branch sees under a key. The one place where layers are resolved: the trunk has no parent, so its own
+    /// record is the answer.
+    fn resolve(&self, key: &Key) -> Result<Option<Record>, Failure> {
+        self.engine
+            .get(key.keyspace(), key.bytes(), self.at)
+            .map_err(from_engine)
+    }
+
+    fn find<T>(
+        &self,
+        key: &Key,
+        decode: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<Option<Found<T>>, Failure> {
+        match self.resolve(key)? {
+            None => Ok(None),
+            Some(found) => {
+                let record = decode(&found.value).map_err(|flaw| malformed(key, &flaw))?;
+                Ok(Some(Found {
+                    version: found.version,
+                    record,
+                }))
+            }
+        }
+    }
+
+    /// The entry of a directory.
+    pub(crate) fn entry(
+        &self,
+        directory: NodeId,
+        name: &Name,
+    ) -> Result<Option<Found<EntryRecord>>, Failure> {
+        let key = EntryRecord::key(directory, self.branch, name);
+        self.find(&key, EntryRecord::decode)
+    }
+
+    /// The record of a node, `birth` resolved.
+    pub(crate) fn node_record(&self, node: NodeId) -> Result<Option<Found<NodeRecord>>, Failure> {
+        let found = self.find(&NodeRecord::key(node, self.branch), NodeRecord::decode)?;
+        Ok(found.map(resolve_birth))
+    }
+
+    /// The counter of a directory.
+    pub(crate) fn counter(&self, directory: NodeId) -> Result<Counter, Failure> {
+        let found = self.find(&counter::key(directory, self.branch), Counter::decode)?;
+        Ok(found.map_or_else(Counter::default, |found| found.record))
+    }
+
+    /// A node with attributes; `None` when it does not exist.
+    pub(crate) fn node(&self, id: NodeId) -> Result<Option<Node>, Failure> {
+        let Some(found) = self.node_record(id)? else {
+            return Ok(None);
+        };
+        let counter = match found.record.is_directory() {
+            true => self.counter(id)?,
+            false => Counter::default(),
+        };
+        Ok(Some(describe(
+            id,
+            self.branch,
+            found.version,
+            &found.record,
+            &counter,
+        )))
+    }
+
+    /// A node that an entry leads to.
+    pub(crate) fn child(&self, entry: &EntryRecord) -> Result<Node, Failure> {
+        self.node(entry.node)?.ok_or_else(|| dangling(entry.node))
+    }
+
+    /// The nodes that entries lead to, in the same order.
+    pub(crate) fn children(&self, entries: &[EntryRecord]) -> Result<Vec<Node>, Failure> {
+        let keys: Vec<Key> = entries
+            .iter()
+            .map(|entry| NodeRecord::key(entry.node, self.branch))
+            .collect();
+        let counter_keys: Vec<Key> = entries
+            .iter()
+            .filter(|entry| entry.is_directory())
+            .map(|entry| counter::key(entry.node, self.branch))
+            .collect();
+        let records = self.get_all(&keys)?;
+        let mut counters = self.get_all(&counter_keys)?.into_iter().zip(&counter_keys);
+        let mut nodes = Vec::with_capacity(entries.len());
+        for ((entry, key), record) in entries.iter().zip(&keys).zip(records) {
+            let record = record.ok_or_else(|| dangling(entry.node))?;
+            let decoded =
+                NodeRecord::decode(&record.value).map_err(|flaw| malformed(key, &flaw))?;
+            let counter = match entry.is_directory().then(|| counters.next()).flatten() {
+                Some((Some(found), key)) => {
+                    Counter::decode(&found.value).map_err(|flaw| malformed(key, &flaw))?
+                }
+                _ => Counter::default(),
+            };
+            nodes.push(describe(
+                entry.node,
+                self.branch,
+                record.version,
+                &decoded,
+                &counter,
+            ));
+        }
+        Ok(nodes)
+    }
+
+    fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Failure> {
+        let Some(first) = keys.first() else {
+            return Ok(Vec::new());
+        };
+        let bytes: Vec<&[u8]> = keys.iter().map(Key::bytes).collect();
+        self.engine
+            .multi_get(first.keyspace(), &bytes, self.at)
+            .map_err(from_engine)
+    }
+
+    /// Up to `limit` entries of a directory after a name, in byte order.
+    pub(crate) fn entries(
+        &self,
+        directory: NodeId,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, EntryRecord)>, Failure> {
+        let prefix = EntryRecord::prefix(directory, self.branch);
+        let mut range = KeyRange::prefix(prefix);
+        let keyspace = EntryRecord::KEYSPACE;
+        if let Some(name) = after {
+            range = range.after(EntryRecord::key(directory, self.branch, name).bytes());
+        }
+        let scan = self
+            .engine
+            .scan(keyspace, range, self.at, Direction::Forward)
+            .map_err(from_engine)?;
+        let mut entries = Vec::new();
+        for item in scan.take(limit) {
+            let (key, record) = item.map_err(from_engine)?;
+            let flaw = |flaw| malformed(&Key::new(keyspace, &key), &flaw);
+            let name = EntryRecord::name(&key).map_err(flaw)?;
+            entries.push((name, EntryRecord::decode(&record.value).map_err(flaw)?));
+        }
+        Ok(entries)
+    }
+
+    /// The body of a node, with all its extents.
+    pub(crate) fn body(&self, node: NodeId, record: &NodeRecord) -> Result<Body, Failure> {
+        let stored = &record.body;
+        let layout = match &stored.layout {
+            StoredLayout::Inline(bytes) => Layout::Inline(bytes.clone()),
+            StoredLayout::Embedded(extents) => Layout::Extents(extents.clone()),
+            StoredLayout::Chunked(count) => {
+                let mut extents = Vec::new();
+                for number in 0..stored.chunk_count() {
+                    extents.extend(self.chunk(node, record, number)?);
+                }
+                if extents.len() != *count as usize {
+                    return Err(contradiction(format!(
+                        "node {node} has {} of its {count} extents",
+                        extents.len()
+                    )));
+                }
+                Layout::Extents(extents)
+            }
+        };
+        Body::new(stored.size, stored.digest, layout)
+            .map_err(|flaw| contradiction(format!("the body of node {node} is not valid: {flaw}")))
+    }
+
+    fn chunk(
+        &self,
+        node: NodeId,
+        record: &NodeRecord,
+        number: u32,
+    ) -> Result<Vec<Extent>, Failure> {
+        let key = chunk::key(node, self.branch, record.generation, number);
+        match self.find(&key, |bytes| chunk::decode(bytes, record.body.size))? {
+            Some(found) => Ok(found.record),
+            None => Err(contradiction(format!(
+                "chunk {number} of node {node} is missing"
+            ))),
+        }
+    }
+
+    /// The target of a symbolic link.
+    pub(crate) fn link_target(&self, node: NodeId) -> Result<Bytes, Failure> {
+        let found = self.node_record(node)?.ok_or_else(|| dangling(node))?;
+        match (found.record.kind, found.record.body.layout) {
+            (NodeKind::Symlink, StoredLayout::Inline(target)) => Ok(target),
+            _ => Err(contradiction(format!(
+                "node {node} is not the symbolic link its entry says"
+            ))),
+        }
+    }
+}
+
+/// A birth "with this record" is the version of the record.
+pub(crate) fn resolve_birth(mut found: Found<NodeRecord>) -> Found<NodeRecord> {
+    found.record.birth = Moment::At(found.record.birth.in_record(found.version));
+    found
+}
+
+/// The public form of a node.
+pub(crate) fn describe(
+    id: NodeId,
+    branch: BranchId,
+    version: Version,
+    record: &NodeRecord,
+    counter: &Counter,
+) -> Node {
+    let (links, size, mtime, ctime) = if record.is_directory() {
+        let time = |slot| counter.get(slot).map(TimeNanos::new);
+        let links = counter.sum(counter::SUBDIRECTORIES).saturating_add(2);
+        (
+            u32::try_from(links).unwrap_or(u32::MAX),
+            u64::try_from(counter.sum(counter::ENTRIES)).unwrap_or(0),
+            time(counter::MTIME).unwrap_or(record.mtime),
+            time(counter::CTIME).map_or(record.ctime, |ctime| ctime.max(record.ctime)),
+        )
+    } else {
+        (record.links, record.body.size, record.mtime, record.ctime)
+    };
+    let attributes = Attributes {
+        kind: record.kind,
+        mode: record.mode,
+        uid: record.uid,
+        gid: record.gid,
+        links,
+        size,
+        atime: record.atime,
+        mtime,
+        ctime,
+        btime: record.btime,
+    };
+    let storage = match &record.body.layout {
+        StoredLayout::Inline(_) => BodyStorage::Inline,
+        StoredLayout::Embedded(_) | StoredLayout::Chunked(_) => {
+            BodyStorage::Extents(record.body.extent_count())
+        }
+    };
+    let body = BodySummary {
+        digest: record.body.digest,
+        storage,
+    };
+    Node {
+        id,
+        branch,
+        version,
+        attributes,
+        generation: record.generation,
+        body,
+    }
+}
+
+fn dangling(node: NodeId) -> Failure {
+    contradiction(format!(
+        "an entry leads to node {node}, which does not exist"
+    ))
+}

@@ -1,0 +1,69 @@
+//! What is stored: the keys and records of every family, one family per file.
+//!
+//! Nobody outside this crate sees a key. Integers in keys are big-endian, so key order is id order. Records begin with
+//! a format byte and may have an unknown tail ([`nokv_shard::codec`]). Shape of each: docs/format/namespace.md.
+//!
+//! | keyspace | family | key | record |
+//! |---|---|---|---|
+//! | 1 | node | node, branch | [`NodeRecord`] |
+//! | 2 | entry | directory, branch, name | [`EntryRecord`] |
+//! | 3 | xattr | node, branch, name | value as it is |
+//! | 4 | chunk | node, branch, generation, number | extents |
+//! | 5 | mount | 0, id / 1, name | [`MountRecord`] / id |
+//! | 6 | counter | directory, branch | counter: entries, subdirectories, mtime, ctime |
+//! | 7 | session | 0, id (open) / 1, id (closed) | [`SessionRecord`] |
+//! | 8 | object | session, sequence | counter: references |
+//! | 9 | death | version, node, branch, generation | [`DeathRecord`] |
+//! | 10 | doomed | session, sequence | empty |
+//! | 11 | orphan | node, branch | empty |
+//! | 12 | system | name | see [`system`] |
+//! | 240.. | log, dedupe | | the shard's |
+
+pub(crate) mod answer;
+mod body;
+pub(crate) mod chunk;
+pub(crate) mod counter;
+mod death;
+mod entry;
+pub(crate) mod event;
+mod mount;
+mod node;
+pub(crate) mod object;
+pub(crate) mod orphan;
+mod session;
+pub(crate) mod system;
+
+pub(crate) use body::{CHUNK_EXTENTS, EMBEDDED_EXTENTS_MAX, StoredBody, StoredLayout, blocks_of};
+pub(crate) use death::{DeadBody, DeathRecord};
+pub(crate) use entry::EntryRecord;
+pub(crate) use mount::MountRecord;
+pub(crate) use node::{DirectoryPlace, Moment, NodeRecord};
+pub(crate) use session::SessionRecord;
+
+use nokv_engine::Keyspace;
+
+pub(crate) const NODE: Keyspace = Keyspace::new(1);
+pub(crate) const ENTRY: Keyspace = Keyspace::new(2);
+pub(crate) const CHUNK: Keyspace = Keyspace::new(4);
+pub(crate) const MOUNT: Keyspace = Keyspace::new(5);
+pub(crate) const COUNTER: Keyspace = Keyspace::new(6);
+pub(crate) const SESSION: Keyspace = Keyspace::new(7);
+pub(crate) const OBJECT: Keyspace = Keyspace::new(8);
+pub(crate) const DEATH: Keyspace = Keyspace::new(9);
+pub(crate) const DOOMED: Keyspace = Keyspace::new(10);
+pub(crate) const ORPHAN: Keyspace = Keyspace::new(11);
+pub(crate) const SYSTEM: Keyspace = Keyspace::new(12);
+
+const _: () = assert!(SYSTEM.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
+
+/// The format byte of every record so far.
+pub(crate) const FORMAT: u8 = 1;
+
+/// A key of a node or directory in a branch: twelve bytes.
+pub(crate) fn node_and_branch(node: nokv_types::NodeId, branch: nokv_types::BranchId) -> [u8; 12] {
+    let mut key = [0; 12];
+    let (head, tail) = key.split_at_mut(8);
+    head.copy_from_slice(&node.as_u64().to_be_bytes());
+    tail.copy_from_slice(&branch.get().to_be_bytes());
+    key
+}

@@ -1,0 +1,65 @@
+//! Family `mount`: the namespaces of the store.
+//!
+//! **Shape**: format, root (8), name. Under key `1, name`: format, id (4).
+
+use super::{FORMAT, MOUNT};
+use bytes::Bytes;
+use nokv_engine::Keyspace;
+use nokv_shard::Key;
+use nokv_shard::codec::{Decoder, Encoder, Malformed};
+use nokv_types::{MountId, NodeId};
+
+/// A mount.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MountRecord {
+    pub(crate) root: NodeId,
+    pub(crate) name: String,
+}
+
+impl MountRecord {
+    pub(crate) const KEYSPACE: Keyspace = MOUNT;
+
+    /// What the keys of all mounts begin with.
+    pub(crate) const PREFIX: &'static [u8] = &[0];
+
+    pub(crate) fn key(mount: MountId) -> Key {
+        Key::from_parts(MOUNT, &[Self::PREFIX, &mount.get().to_be_bytes()])
+    }
+
+    pub(crate) fn name_key(name: &str) -> Key {
+        Key::from_parts(MOUNT, &[&[1], name.as_bytes()])
+    }
+
+    pub(crate) fn encode_id(mount: MountId) -> Bytes {
+        Encoder::new(FORMAT).u32(mount.get()).finish()
+    }
+
+    /// The mount in a key.
+    pub(crate) fn id(key: &[u8]) -> Result<MountId, Malformed> {
+        let bytes = key.get(1..).and_then(|bytes| bytes.try_into().ok());
+        let flaw = || Malformed {
+            offset: 1,
+            expected: "4 bytes",
+            got: key.len().to_string(),
+        };
+        Ok(MountId::new(u32::from_be_bytes(bytes.ok_or_else(flaw)?)))
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        Encoder::new(FORMAT)
+            .u64(self.root.as_u64())
+            .bytes(self.name.as_bytes())
+            .finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        let root = NodeId::from_u64(decoder.u64("root")?);
+        let name = decoder.bytes("name")?;
+        let name = std::str::from_utf8(name).map_err(|flaw| decoder.malformed("UTF-8", flaw))?;
+        Ok(Self {
+            root,
+            name: name.to_string(),
+        })
+    }
+}

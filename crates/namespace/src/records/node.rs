@@ -1,0 +1,211 @@
+//! Family `node`: what a node is.
+//!
+//! Invariants:
+//! - attributes are here and nowhere else, except what a directory's counter holds (entries, subdirectories, times);
+//! - the record of a directory other than a root names the one entry that leads to it.
+//!
+//! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime as
+//! differences to it; then by kind: directory: place flag, parent (8), name; others: links; file and symlink:
+//! generation, version of the body (0: of this record), body.
+
+use super::{FORMAT, NODE, StoredBody, node_and_branch};
+use bytes::Bytes;
+use nokv_shard::Key;
+use nokv_shard::codec::{Decoder, Encoder, Malformed};
+use nokv_types::{BranchId, Generation, Name, NodeId, NodeKind, TimeNanos, Version};
+
+/// Where a directory is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct DirectoryPlace {
+    pub(crate) parent: NodeId,
+    pub(crate) name: Name,
+}
+
+/// When something happened: the version of a command is not known while its records are encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moment {
+    /// With this record, at its version.
+    ThisRecord,
+    /// At this version; the record was rewritten since.
+    At(Version),
+}
+
+impl Moment {
+    pub(super) const fn stored(self) -> u64 {
+        match self {
+            Self::ThisRecord => 0,
+            Self::At(version) => version.as_u64(),
+        }
+    }
+
+    pub(super) const fn from_stored(number: u64) -> Self {
+        match number {
+            0 => Self::ThisRecord,
+            version => Self::At(Version::from_u64(version)),
+        }
+    }
+
+    /// The version, in a record of this version.
+    pub(crate) const fn in_record(self, version: Version) -> Version {
+        match self {
+            Self::ThisRecord => version,
+            Self::At(version) => version,
+        }
+    }
+}
+
+/// A node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NodeRecord {
+    pub(crate) kind: NodeKind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) atime: TimeNanos,
+    pub(crate) mtime: TimeNanos,
+    pub(crate) ctime: TimeNanos,
+    pub(crate) btime: TimeNanos,
+    /// Entries that lead here; not used by directories.
+    pub(crate) links: u32,
+    /// Of a directory that is not a root.
+    pub(crate) place: Option<DirectoryPlace>,
+    pub(crate) generation: Generation,
+    pub(crate) birth: Moment,
+    pub(crate) body: StoredBody,
+}
+
+pub(crate) fn key(node: NodeId, branch: BranchId) -> Key {
+    Key::new(NODE, &node_and_branch(node, branch))
+}
+
+impl NodeRecord {
+    pub(crate) fn key(node: NodeId, branch: BranchId) -> Key {
+        key(node, branch)
+    }
+
+    /// A node of this kind without a name yet, made at `now`.
+    pub(crate) const fn new(kind: NodeKind, mode: u32, uid: u32, gid: u32, now: TimeNanos) -> Self {
+        Self {
+            kind,
+            mode,
+            uid,
+            gid,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            links: 1,
+            place: None,
+            generation: Generation::NONE,
+            birth: Moment::ThisRecord,
+            body: StoredBody::empty(),
+        }
+    }
+
+    pub(crate) const fn is_directory(&self) -> bool {
+        matches!(self.kind, NodeKind::Directory)
+    }
+
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut encoder = Encoder::new(FORMAT);
+        encode_kind(&mut encoder, self.kind);
+        encoder
+            .varint(u64::from(self.mode))
+            .varint(u64::from(self.uid))
+            .varint(u64::from(self.gid));
+        encoder.signed(self.btime.get());
+        for time in [self.atime, self.mtime, self.ctime] {
+            encoder.signed(time.get().wrapping_sub(self.btime.get()));
+        }
+        match self.kind {
+            NodeKind::Directory => match &self.place {
+                None => {
+                    encoder.u8(0);
+                }
+                Some(place) => {
+                    encoder
+                        .u8(1)
+                        .u64(place.parent.as_u64())
+                        .bytes(place.name.as_bytes());
+                }
+            },
+            NodeKind::File | NodeKind::Symlink => {
+                encoder
+                    .varint(u64::from(self.links))
+                    .varint(self.generation.get())
+                    .varint(self.birth.stored());
+                self.body.encode(&mut encoder);
+            }
+            _ => {
+                encoder.varint(u64::from(self.links));
+            }
+        }
+        encoder.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        let kind = decode_kind(&mut decoder)?;
+        let mode = decoder.varint32("mode")?;
+        let uid = decoder.varint32("uid")?;
+        let gid = decoder.varint32("gid")?;
+        let btime = decoder.signed("btime")?;
+        let mut time = |what| Ok(TimeNanos::new(decoder.signed(what)?.wrapping_add(btime)));
+        let (atime, mtime, ctime) = (time("atime")?, time("mtime")?, time("ctime")?);
+        let mut node = Self {
+            atime,
+            mtime,
+            ctime,
+            ..Self::new(kind, mode, uid, gid, TimeNanos::new(btime))
+        };
+        match kind {
+            NodeKind::Directory => node.place = decode_place(&mut decoder)?,
+            NodeKind::File | NodeKind::Symlink => {
+                node.links = decoder.varint32("links")?;
+                node.generation = Generation::new(decoder.varint("generation")?);
+                node.birth = Moment::from_stored(decoder.varint("version of the body")?);
+                node.body = StoredBody::decode(&mut decoder)?;
+            }
+            _ => node.links = decoder.varint32("links")?,
+        }
+        Ok(node)
+    }
+}
+
+fn decode_place(decoder: &mut Decoder<'_>) -> Result<Option<DirectoryPlace>, Malformed> {
+    match decoder.u8("place flag")? {
+        0 => Ok(None),
+        1 => {
+            let parent = NodeId::from_u64(decoder.u64("parent")?);
+            let name = Name::new(decoder.bytes("name")?.to_vec());
+            let name = name.map_err(|flaw| decoder.malformed("a name", flaw))?;
+            Ok(Some(DirectoryPlace { parent, name }))
+        }
+        flag => Err(decoder.malformed("place flag 0 or 1", flag)),
+    }
+}
+
+pub(crate) fn encode_kind(encoder: &mut Encoder, kind: NodeKind) {
+    match kind {
+        NodeKind::File => encoder.u8(1),
+        NodeKind::Directory => encoder.u8(2),
+        NodeKind::Symlink => encoder.u8(3),
+        NodeKind::Fifo => encoder.u8(4),
+        NodeKind::Socket => encoder.u8(5),
+        NodeKind::CharDevice(device) => encoder.u8(6).varint(device),
+        NodeKind::BlockDevice(device) => encoder.u8(7).varint(device),
+    };
+}
+
+pub(crate) fn decode_kind(decoder: &mut Decoder<'_>) -> Result<NodeKind, Malformed> {
+    Ok(match decoder.u8("kind")? {
+        1 => NodeKind::File,
+        2 => NodeKind::Directory,
+        3 => NodeKind::Symlink,
+        4 => NodeKind::Fifo,
+        5 => NodeKind::Socket,
+        6 => NodeKind::CharDevice(decoder.varint("device")?),
+        7 => NodeKind::BlockDevice(decoder.varint("device")?),
+        kind => return Err(decoder.malformed("kind 1 to 7", kind)),
+    })
+}

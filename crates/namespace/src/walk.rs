@@ -1,0 +1,237 @@
+//! From a path to a node: one walk, in one call, at one version.
+//!
+//! Invariants:
+//! - symbolic links in the middle are followed, at most [`SYMLINK_FOLLOWS_MAX`] in one walk;
+//! - a failure names the component where the walk stopped, not only the whole path.
+
+use crate::records::EntryRecord;
+use crate::{Follow, Place, Target};
+use bytes::Bytes;
+use nokv_types::{Failure, Name, NodeId, NodeKind, NsPath, Reason};
+
+/// Most symbolic links of one walk, as Linux has it: more is a loop or might as well be.
+pub(crate) const SYMLINK_FOLLOWS_MAX: usize = 40;
+
+/// What a walk looks at: the state at a version, or a plan in the making over it.
+pub(crate) trait Source {
+    /// The entry of a directory.
+    fn entry(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure>;
+    /// The target of a symbolic link.
+    fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure>;
+    /// The parent of a directory; `None` for a root.
+    fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure>;
+    /// Makes a directory that is missing in the middle of a path; `None` if it may not.
+    fn fill(&mut self, _directory: NodeId, _name: &Name) -> Result<Option<EntryRecord>, Failure> {
+        Ok(None)
+    }
+    /// Learns that the outcome rests on this symbolic link.
+    fn followed(&mut self, _directory: NodeId, _name: &Name) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Where a walk ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// At a node without knowing its entry: a root, or a node that was given as such.
+    Node(NodeId),
+    /// At this name of this directory.
+    Entry {
+        directory: NodeId,
+        name: Name,
+        found: Option<EntryRecord>,
+    },
+}
+
+/// A walk through one mount.
+pub(crate) struct Walk<'s, S> {
+    source: &'s mut S,
+    root: NodeId,
+    follows: usize,
+}
+
+impl<'s, S: Source> Walk<'s, S> {
+    pub(crate) fn new(source: &'s mut S, root: NodeId) -> Self {
+        Self {
+            source,
+            root,
+            follows: 0,
+        }
+    }
+
+    /// Where `target` is; at a symbolic link in the last component it stops or goes on, as told.
+    pub(crate) fn find(&mut self, target: Target<'_>, follow: Follow) -> Result<End, Failure> {
+        let (end, shown) = match target {
+            Target::Node(node) => return Ok(End::Node(node)),
+            Target::Path(path) => match path.names().split_last() {
+                None => return Ok(End::Node(self.root)),
+                Some((name, parents)) => {
+                    let directory = self.descend_all(path, parents)?;
+                    (self.look(directory, name)?, path.to_string())
+                }
+            },
+            Target::Child { directory, name } => (self.look(directory, name)?, name.to_string()),
+        };
+        match (&end, follow) {
+            (
+                End::Entry {
+                    directory,
+                    name,
+                    found: Some(found),
+                },
+                Follow::Yes,
+            ) if found.kind == NodeKind::Symlink => self
+                .follow(*directory, name, found.node)
+                .map_err(|failure| through(&shown, failure)),
+            _ => Ok(end),
+        }
+    }
+
+    /// The directory and name of a place; the root is none.
+    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(NodeId, Name), Failure> {
+        match place {
+            Place::Child { directory, name } => Ok((directory, name.clone())),
+            Place::Path(path) => match path.names().split_last() {
+                None => Err(Failure::new(
+                    Reason::NotPermitted,
+                    "the root directory can't be made, moved or removed",
+                )),
+                Some((name, parents)) => Ok((self.descend_all(path, parents)?, name.clone())),
+            },
+        }
+    }
+
+    /// The directory at the end of the first components of a path.
+    fn descend_all(&mut self, path: &NsPath, names: &[Name]) -> Result<NodeId, Failure> {
+        let mut directory = self.root;
+        for (index, name) in names.iter().enumerate() {
+            let shown = || prefix_text(path, index + 1);
+            directory = match self.source.entry(directory, name)? {
+                Some(entry) if entry.kind == NodeKind::Directory => entry.node,
+                Some(entry) if entry.kind == NodeKind::Symlink => self
+                    .follow_to_directory(directory, name, entry.node)
+                    .map_err(|failure| through(&shown(), failure))?,
+                Some(_) => return Err(not_directory(&shown())),
+                None => match self.source.fill(directory, name)? {
+                    Some(entry) => entry.node,
+                    None => return Err(missing_parent(&shown(), path)),
+                },
+            };
+        }
+        Ok(directory)
+    }
+
+    fn look(&mut self, directory: NodeId, name: &Name) -> Result<End, Failure> {
+        let found = self.source.entry(directory, name)?;
+        Ok(End::Entry {
+            directory,
+            name: name.clone(),
+            found,
+        })
+    }
+
+    fn follow_to_directory(
+        &mut self,
+        directory: NodeId,
+        name: &Name,
+        link: NodeId,
+    ) -> Result<NodeId, Failure> {
+        match self.follow(directory, name, link)? {
+            End::Node(node) => Ok(node),
+            End::Entry {
+                found: Some(entry), ..
+            } if entry.kind == NodeKind::Directory => Ok(entry.node),
+            End::Entry {
+                name,
+                found: Some(_),
+                ..
+            } => Err(not_directory(&name.to_string())),
+            End::Entry {
+                name, found: None, ..
+            } => Err(missing(&name.to_string())),
+        }
+    }
+
+    /// Where a symbolic link in `directory` leads, links at its end followed too.
+    fn follow(&mut self, directory: NodeId, name: &Name, link: NodeId) -> Result<End, Failure> {
+        self.follows += 1;
+        if self.follows > SYMLINK_FOLLOWS_MAX {
+            return Err(Failure::new(
+                Reason::SymlinkLoop,
+                format!(
+                    "more than {SYMLINK_FOLLOWS_MAX} symbolic links to follow; they lead in a circle"
+                ),
+            ));
+        }
+        self.source.followed(directory, name)?;
+        let target = self.source.link_target(link)?;
+        let mut current = if target.first() == Some(&b'/') {
+            self.root
+        } else {
+            directory
+        };
+        let mut parts = target
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty() && *part != b".")
+            .peekable();
+        while let Some(part) = parts.next() {
+            if part == b".." {
+                current = self.source.parent(current)?.unwrap_or(current);
+                continue;
+            }
+            let name = Name::new(Bytes::copy_from_slice(part))?;
+            let found = self.source.entry(current, &name)?;
+            let last = parts.peek().is_none();
+            match found {
+                Some(entry) if entry.kind == NodeKind::Symlink && last => {
+                    return self.follow(current, &name, entry.node);
+                }
+                _ if last => {
+                    return Ok(End::Entry {
+                        directory: current,
+                        name,
+                        found,
+                    });
+                }
+                Some(entry) if entry.kind == NodeKind::Directory => current = entry.node,
+                Some(entry) if entry.kind == NodeKind::Symlink => {
+                    current = self.follow_to_directory(current, &name, entry.node)?;
+                }
+                Some(_) => return Err(not_directory(&name.to_string())),
+                None => return Err(missing(&name.to_string())),
+            }
+        }
+        Ok(End::Node(current))
+    }
+}
+
+/// The first `count` components of a path.
+fn prefix_text(path: &NsPath, count: usize) -> String {
+    let mut text = String::new();
+    for name in path.names().iter().take(count) {
+        text.push('/');
+        text.push_str(&name.to_string());
+    }
+    text
+}
+
+fn through(shown: &str, failure: Failure) -> Failure {
+    failure.context(format_args!(
+        "{shown} is a symbolic link that does not lead on"
+    ))
+}
+
+pub(crate) fn missing(shown: &str) -> Failure {
+    Failure::new(Reason::NotFound, format!("{shown} does not exist"))
+}
+
+fn missing_parent(shown: &str, path: &NsPath) -> Failure {
+    Failure::new(
+        Reason::NotFound,
+        format!("{shown} does not exist (a parent of {path}); make it first"),
+    )
+}
+
+pub(crate) fn not_directory(shown: &str) -> Failure {
+    Failure::new(Reason::NotDirectory, format!("{shown} is not a directory"))
+}

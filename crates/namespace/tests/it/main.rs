@@ -1,0 +1,4 @@
+//! The namespace from outside: operations and their errors, garbage, concurrency, crashes, and a model.
+
+mod operations;
+mod support;

@@ -1,5 +1,6 @@
 //! The memtable from outside: generated operations against an ordered map.
 
+mod limits;
 mod model;
 
 use proptest::collection::vec;

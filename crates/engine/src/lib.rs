@@ -27,6 +27,7 @@
 
 mod batch;
 mod bytes_at;
+mod cache;
 mod checksum;
 mod db;
 mod entry;
@@ -38,6 +39,9 @@ mod options;
 mod range;
 mod record;
 mod stats;
+mod table;
+#[cfg(test)]
+mod testing;
 mod tombstones;
 mod varint;
 mod wal;

@@ -1,0 +1,125 @@
+//! A sharded cache with byte weights over `quick_cache`.
+//!
+//! Its replacement is S3-FIFO-like: a block that is read once passes through a small probation queue and does not
+//! push out what is read again and again. Compactions and verifications don't fill it at all ([`FillCache::No`]).
+
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
+
+use crate::table::{DataBlock, IndexBlock};
+
+/// Memory of an entry beside the block's bytes: slot, key, hash table, ghost, and the heads of the allocations.
+const ENTRY_BYTES: usize = 160;
+
+/// Blocks are assumed to be of this size for sizing the cache's tables.
+const USUAL_BLOCK_BYTES: usize = 8 << 10;
+
+/// The part of the budget that a shard has, at least: entries heavier than a shard's part are not cached, so this
+/// lets blocks of some MiB in.
+const SHARD_BYTES_MIN: usize = 4 << 20;
+
+const SHARDS_MAX: usize = 64;
+
+/// Which block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct BlockKey {
+    pub(crate) table: u64,
+    pub(crate) offset: u64,
+}
+
+/// A decoded block; a clone shares its bytes.
+#[derive(Clone, Debug)]
+pub(crate) enum CachedBlock {
+    Data(DataBlock),
+    Partition(IndexBlock),
+}
+
+/// Whether blocks that were not in the cache are put there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum FillCache {
+    #[default]
+    Yes,
+    /// For readers that pass through once: compaction, verification.
+    No,
+}
+
+/// Counters and gauges.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct CacheFigures {
+    pub(crate) bytes: u64,
+    pub(crate) hit_count: u64,
+    pub(crate) miss_count: u64,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<BlockKey, CachedBlock> for Bytes {
+    fn weight(&self, _: &BlockKey, block: &CachedBlock) -> u64 {
+        let bytes = match block {
+            CachedBlock::Data(block) => block.bytes().len(),
+            CachedBlock::Partition(index) => index.byte_count(),
+        };
+        (bytes + ENTRY_BYTES) as u64
+    }
+}
+
+/// The cache of a store. Shared by all its tables and readers.
+///
+/// **Concurrency**: any thread; a lookup takes one shard's lock for reading.
+pub(crate) struct BlockCache {
+    blocks: Cache<BlockKey, CachedBlock, Bytes>,
+}
+
+impl BlockCache {
+    /// A cache that holds at most `budget_bytes`.
+    pub(crate) fn new(budget_bytes: usize) -> Self {
+        let shards = (budget_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+        let options = OptionsBuilder::new()
+            .weight_capacity(budget_bytes as u64)
+            .estimated_items_capacity((budget_bytes / USUAL_BLOCK_BYTES).max(16))
+            .shards(if shards.is_power_of_two() {
+                shards
+            } else {
+                shards.next_power_of_two() / 2
+            })
+            .build()
+            .expect("both capacities are set");
+        let lifecycle = DefaultLifecycle::default();
+        Self {
+            blocks: Cache::with_options(options, Bytes, DefaultHashBuilder::default(), lifecycle),
+        }
+    }
+
+    /// A block, if it is there; a reader that does not fill leaves no trace of having asked.
+    #[inline]
+    pub(crate) fn get(&self, key: BlockKey, fill: FillCache) -> Option<CachedBlock> {
+        match fill {
+            FillCache::Yes => self.blocks.get(&key),
+            FillCache::No => self.blocks.peek(&key),
+        }
+    }
+
+    /// Puts a block in, or, when it is heavier than a shard's part of the budget, not.
+    pub(crate) fn insert(&self, key: BlockKey, block: CachedBlock, fill: FillCache) {
+        if fill == FillCache::Yes {
+            self.blocks.insert(key, block);
+        }
+    }
+
+    pub(crate) fn figures(&self) -> CacheFigures {
+        CacheFigures {
+            bytes: self.blocks.weight(),
+            hit_count: self.blocks.hits(),
+            miss_count: self.blocks.misses(),
+        }
+    }
+}
+
+impl std::fmt::Debug for BlockCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.figures().fmt(f)
+    }
+}

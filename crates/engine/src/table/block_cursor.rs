@@ -1,0 +1,253 @@
+//! A position in one data block.
+//!
+//! Invariants: `key` is the whole key of the current entry, so the next one can be put together from it; stepping
+//! allocates nothing once the buffers have grown. Backwards, a restart interval is decoded once and stepped through.
+
+use std::{cmp::Ordering, ops::Range};
+
+use bytes::Bytes;
+
+use super::{data_block::DataBlock, entry::Entry, malformed::Malformed};
+use crate::entry::EntryKind;
+
+/// A cursor over a block that it holds; it stands at an entry, or at none.
+#[derive(Default)]
+pub(crate) struct BlockCursor {
+    block: Option<DataBlock>,
+    key: Vec<u8>,
+    /// Where the current entry begins.
+    offset: usize,
+    current: Option<Entry>,
+    interval: Interval,
+}
+
+/// The entries of one restart interval, for stepping backwards.
+#[derive(Default)]
+struct Interval {
+    restart: Option<usize>,
+    keys: Vec<u8>,
+    entries: Vec<(usize, Range<usize>, Entry)>,
+    /// The current entry's place.
+    place: usize,
+}
+
+impl BlockCursor {
+    /// Stands before the first entry of `block`, at none.
+    pub(crate) fn enter(&mut self, block: DataBlock) {
+        self.leave();
+        self.block = Some(block);
+    }
+
+    /// Lets the block go.
+    pub(crate) fn leave(&mut self) {
+        self.block = None;
+        self.current = None;
+        self.interval.restart = None;
+    }
+
+    pub(crate) fn is_valid(&self) -> bool {
+        self.current.is_some()
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.current.as_ref().map_or(0, |entry| entry.version)
+    }
+
+    #[inline]
+    pub(crate) fn kind(&self) -> EntryKind {
+        self.current
+            .as_ref()
+            .map_or(EntryKind::Delete, |entry| entry.kind)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        match (&self.block, &self.current) {
+            (Some(block), Some(entry)) => {
+                block.entries().get(entry.value.clone()).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
+    /// The value as a slice of the block that keeps it in memory.
+    pub(crate) fn value_bytes(&self) -> Bytes {
+        match (&self.block, &self.current) {
+            (Some(block), Some(entry)) => block.bytes().slice(entry.value.clone()),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// To the first entry.
+    pub(crate) fn seek_to_first(&mut self) -> Result<(), Malformed> {
+        self.interval.restart = None;
+        self.key.clear();
+        self.read_at(0)
+    }
+
+    /// To the first entry at or after `(key, version)`; to none if there is none.
+    pub(crate) fn seek(&mut self, key: &[u8], version: u64) -> Result<(), Malformed> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
+        let restart = block.restart_before(key, version)?;
+        let offset = block.restart(restart)?;
+        self.interval.restart = None;
+        self.key.clear();
+        self.read_at(offset)?;
+        while self.is_valid() && self.order(key, version) == Ordering::Less {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// To the next entry; to none after the last.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<(), Malformed> {
+        match &self.current {
+            Some(entry) => {
+                let offset = entry.value.end;
+                self.interval.restart = None;
+                self.read_at(offset)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// To the last entry.
+    pub(crate) fn seek_to_last(&mut self) -> Result<(), Malformed> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
+        self.load_interval(block.restart_count().saturating_sub(1))?;
+        self.step_back_from(self.interval.entries.len())
+    }
+
+    /// To the last entry at or before `(key, version)`; to none if there is none.
+    pub(crate) fn seek_for_prev(&mut self, key: &[u8], version: u64) -> Result<(), Malformed> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
+        self.load_interval(block.restart_at_or_before(key, version)?)?;
+        let interval = &self.interval;
+        let count = interval.entries.partition_point(|(_, range, entry)| {
+            let found = interval.keys.get(range.clone()).unwrap_or_default();
+            found.cmp(key).then_with(|| version.cmp(&entry.version)) != Ordering::Greater
+        });
+        self.step_back_from(count)
+    }
+
+    /// To the entry before; to none before the first.
+    pub(crate) fn prev(&mut self) -> Result<(), Malformed> {
+        let (Some(block), Some(_)) = (&self.block, &self.current) else {
+            return Ok(());
+        };
+        if self.interval.restart.is_none() {
+            let restart = block.restart_of(self.offset)?;
+            let offset = self.offset;
+            self.load_interval(restart)?;
+            let entries = &self.interval.entries;
+            self.interval.place = entries.partition_point(|(start, _, _)| *start < offset);
+        }
+        self.step_back_from(self.interval.place)
+    }
+
+    /// How the current entry compares to `(key, version)`.
+    #[inline]
+    pub(crate) fn order(&self, key: &[u8], version: u64) -> Ordering {
+        self.key
+            .as_slice()
+            .cmp(key)
+            .then_with(|| version.cmp(&self.version()))
+    }
+
+    /// Reads the entry at `offset`; `key` is that of the entry before, or empty at a restart point.
+    #[inline]
+    fn read_at(&mut self, offset: usize) -> Result<(), Malformed> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
+        if offset >= block.entries().len() {
+            self.current = None;
+            return Ok(());
+        }
+        let entry = block.entry(offset)?;
+        if entry.shared > self.key.len() {
+            return Err(short_key(offset));
+        }
+        self.key.truncate(entry.shared);
+        self.key
+            .extend_from_slice(block.entries().get(entry.rest.clone()).unwrap_or_default());
+        self.offset = offset;
+        self.current = Some(entry);
+        Ok(())
+    }
+
+    /// Decodes all entries of a restart interval.
+    fn load_interval(&mut self, restart: usize) -> Result<(), Malformed> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
+        let interval = &mut self.interval;
+        interval.restart = None;
+        interval.keys.clear();
+        interval.entries.clear();
+        let (mut offset, end) = (block.restart(restart)?, block.restart(restart + 1)?);
+        let mut before = 0..0;
+        while offset < end {
+            let entry = block.entry(offset)?;
+            if entry.shared > before.len() {
+                return Err(short_key(offset));
+            }
+            let start = interval.keys.len();
+            interval
+                .keys
+                .extend_from_within(before.start..before.start + entry.shared);
+            let rest = block.entries().get(entry.rest.clone()).unwrap_or_default();
+            interval.keys.extend_from_slice(rest);
+            before = start..interval.keys.len();
+            let next = entry.value.end;
+            interval.entries.push((offset, before.clone(), entry));
+            offset = next;
+        }
+        interval.restart = Some(restart);
+        Ok(())
+    }
+
+    /// To the entry before `place` of the interval, in the intervals before when `place` is the first.
+    fn step_back_from(&mut self, place: usize) -> Result<(), Malformed> {
+        let mut place = place;
+        while place == 0 {
+            let Some(restart) = self.interval.restart.and_then(|at| at.checked_sub(1)) else {
+                self.current = None;
+                return Ok(());
+            };
+            self.load_interval(restart)?;
+            place = self.interval.entries.len();
+        }
+        let interval = &mut self.interval;
+        interval.place = place - 1;
+        if let Some((offset, range, entry)) = interval.entries.get(interval.place) {
+            self.key.clear();
+            self.key
+                .extend_from_slice(interval.keys.get(range.clone()).unwrap_or_default());
+            self.offset = *offset;
+            self.current = Some(entry.clone());
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn short_key(offset: usize) -> Malformed {
+    Malformed::new(
+        "an entry that shares what is there",
+        format!("more at byte {offset}"),
+    )
+}

@@ -1,0 +1,343 @@
+//! An open table: point lookups, and the blocks that cursors walk over.
+//!
+//! Invariants: a table never changes, so it needs no lock; it keeps its top index and its range tombstones in memory
+//! (a few KiB for 64 MiB of data), and reads everything else through the cache; bytes whose checksum is wrong are
+//! [`Error::Corrupt`] with file and offset, never data.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use nokv_env::File;
+
+use super::{
+    data_block::{DataBlock, Search},
+    filter,
+    footer::Footer,
+    frame,
+    index_block::IndexBlock,
+    layout::{Content, Handle, PAYLOAD_BYTES_MAX, footer, trailer},
+    malformed::Malformed,
+    read_ahead::ReadAhead,
+    summary::TableSummary,
+};
+use crate::{
+    Error,
+    cache::{BlockCache, BlockKey, CachedBlock, FillCache},
+    entry::EntryKind,
+    tombstones::Tombstones,
+    varint,
+};
+
+/// A key to look up in several tables: its filter hash is computed once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookupKey<'a> {
+    key: &'a [u8],
+    hash: u64,
+}
+
+impl<'a> LookupKey<'a> {
+    /// For an internal key (with the byte of its keyspace).
+    pub(crate) fn new(key: &'a [u8]) -> Self {
+        Self {
+            key,
+            hash: filter::hash(key),
+        }
+    }
+}
+
+/// What a point lookup found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TableEntry {
+    pub(crate) version: u64,
+    pub(crate) kind: EntryKind,
+    /// A slice of the block; holds it in memory.
+    pub(crate) value: Bytes,
+}
+
+/// An open table.
+///
+/// **Concurrency**: any number of threads.
+pub(crate) struct Table {
+    file: Arc<dyn File>,
+    path: Arc<Path>,
+    /// Distinguishes its blocks in the cache.
+    id: u64,
+    cache: Arc<BlockCache>,
+    summary: TableSummary,
+    tombstones: Tombstones,
+    top: IndexBlock,
+}
+
+impl Table {
+    /// Opens the table in `file`; `id` is never given to another table of the same cache.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is no complete table; I/O.
+    pub(crate) fn open(
+        file: Arc<dyn File>,
+        path: &Path,
+        id: u64,
+        cache: Arc<BlockCache>,
+    ) -> Result<Self, Error> {
+        let file_bytes = file
+            .len()
+            .map_err(|error| Error::io("measure the table", path, error))?;
+        let Some(footer_offset) = file_bytes.checked_sub(footer::BYTES as u64) else {
+            let found = format!("{file_bytes} bytes");
+            return Err(Error::corrupt(path, 0, "a table with a footer", found));
+        };
+        let mut bytes = [0; footer::BYTES];
+        file.read_exact_at(&mut bytes, footer_offset)
+            .map_err(|error| Error::io("read the footer of the table", path, error))?;
+        let footer =
+            Footer::decode(&bytes, file_bytes).map_err(|error| error.at(path, footer_offset))?;
+        let mut table = Self {
+            file,
+            path: path.into(),
+            id,
+            cache,
+            summary: TableSummary {
+                bytes: file_bytes,
+                ..TableSummary::default()
+            },
+            tombstones: Tombstones::new(),
+            top: IndexBlock::default(),
+        };
+        let payload = table.read_block(Content::Index, footer.index)?;
+        table.top =
+            IndexBlock::parse(payload).map_err(|error| table.damaged(footer.index, error))?;
+        let payload = table.read_block(Content::Properties, footer.properties)?;
+        table.summary = TableSummary::decode(&mut &*payload, file_bytes)
+            .map_err(|error| table.damaged(footer.properties, error))?;
+        if footer.tombstones.bytes > 0 {
+            let payload = table.read_block(Content::Tombstones, footer.tombstones)?;
+            table.tombstones = decode_tombstones(&payload).ok_or_else(|| {
+                let error = Malformed::new("range tombstones", "bytes that don't parse as such");
+                table.damaged(footer.tombstones, error)
+            })?;
+        }
+        Ok(table)
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn summary(&self) -> &TableSummary {
+        &self.summary
+    }
+
+    /// The range tombstones of the table. They hide entries of *older* sources too, and are not applied by
+    /// [`Table::get`] nor by cursors: the reader of all sources does that.
+    pub(crate) fn range_tombstones(&self) -> &Tombstones {
+        &self.tombstones
+    }
+
+    /// The newest entry of `key` at or below `at`, a deletion too.
+    ///
+    /// Reads at most one partition and one data block when the key is here, and in 99 of 100 cases no data block
+    /// when it isn't.
+    ///
+    /// # Errors
+    /// `Corrupt`; I/O.
+    #[inline]
+    pub(crate) fn get(&self, key: &LookupKey<'_>, at: u64) -> Result<Option<TableEntry>, Error> {
+        if at < self.summary.version_min {
+            return Ok(None);
+        }
+        let top = self.sound(self.top.seek(key.key, at))?;
+        for index in top..self.top.entry_count() {
+            if self.sound(self.top.is_above(index, key.key))? {
+                break;
+            }
+            let handle = self.partition_handle(index)?;
+            let partition = self.partition(handle, FillCache::Yes)?;
+            if !partition.may_contain(key.hash) {
+                continue;
+            }
+            match self.get_in_partition(&partition, handle, key.key, at)? {
+                Progress::Done(entry) => return Ok(entry),
+                Progress::GoesOn => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn get_in_partition(
+        &self,
+        partition: &IndexBlock,
+        handle: Handle,
+        key: &[u8],
+        at: u64,
+    ) -> Result<Progress, Error> {
+        let first = partition
+            .seek(key, at)
+            .map_err(|error| self.damaged(handle, error))?;
+        for index in first..partition.entry_count() {
+            let is_above = partition.is_above(index, key);
+            if is_above.map_err(|error| self.damaged(handle, error))? {
+                return Ok(Progress::Done(None));
+            }
+            let data = partition
+                .handle(index)
+                .map_err(|error| self.damaged(handle, error))?;
+            let block = self.data_block(data, FillCache::Yes)?;
+            match block
+                .search(key, at)
+                .map_err(|error| self.damaged(data, error))?
+            {
+                Search::Found(entry) => {
+                    return Ok(Progress::Done(Some(TableEntry {
+                        version: entry.version,
+                        kind: entry.kind,
+                        value: block.bytes().slice(entry.value),
+                    })));
+                }
+                Search::Absent => return Ok(Progress::Done(None)),
+                Search::End => {}
+            }
+        }
+        Ok(Progress::GoesOn)
+    }
+
+    /// The top index: one entry for each partition.
+    pub(super) fn top(&self) -> &IndexBlock {
+        &self.top
+    }
+
+    pub(super) fn partition_handle(&self, index: usize) -> Result<Handle, Error> {
+        self.sound(self.top.handle(index))
+    }
+
+    pub(super) fn partition(&self, handle: Handle, fill: FillCache) -> Result<IndexBlock, Error> {
+        let key = BlockKey {
+            table: self.id,
+            offset: handle.offset,
+        };
+        if let Some(CachedBlock::Partition(partition)) = self.cache.get(key, fill) {
+            return Ok(partition);
+        }
+        let payload = self.read_block(Content::Partition, handle)?;
+        let partition = IndexBlock::parse(payload).map_err(|error| self.damaged(handle, error))?;
+        self.cache
+            .insert(key, CachedBlock::Partition(partition.clone()), fill);
+        Ok(partition)
+    }
+
+    pub(super) fn data_block(&self, handle: Handle, fill: FillCache) -> Result<DataBlock, Error> {
+        let key = BlockKey {
+            table: self.id,
+            offset: handle.offset,
+        };
+        if let Some(CachedBlock::Data(block)) = self.cache.get(key, fill) {
+            return Ok(block);
+        }
+        let block = self.parse_data(handle, self.read_block(Content::Data, handle)?)?;
+        self.cache
+            .insert(key, CachedBlock::Data(block.clone()), fill);
+        Ok(block)
+    }
+
+    /// As [`Table::data_block`], through a reader that reads ahead and leaves the cache as it is.
+    pub(super) fn data_block_ahead(
+        &self,
+        handle: Handle,
+        ahead: &mut ReadAhead,
+    ) -> Result<DataBlock, Error> {
+        self.check_handle(handle)?;
+        let bytes = ahead
+            .read(&*self.file, self.summary.bytes, handle)
+            .map_err(|error| Error::io("read the table", &self.path, error))?;
+        let payload = frame::open(Content::Data, bytes, handle.offset)
+            .map_err(|error| self.damaged(handle, error))?;
+        self.parse_data(handle, payload)
+    }
+
+    fn parse_data(&self, handle: Handle, payload: Bytes) -> Result<DataBlock, Error> {
+        DataBlock::parse(payload).map_err(|error| self.damaged(handle, error))
+    }
+
+    fn check_handle(&self, handle: Handle) -> Result<(), Error> {
+        let fits = handle.end().is_some_and(|end| end <= self.summary.bytes)
+            && handle.bytes as usize <= PAYLOAD_BYTES_MAX + trailer::BYTES;
+        if fits {
+            return Ok(());
+        }
+        let found = format!("{} bytes at {}", handle.bytes, handle.offset);
+        Err(self.damaged(handle, Malformed::new("a block within the file", found)))
+    }
+
+    /// Reads a block from the file and proves it.
+    pub(super) fn read_block(&self, content: Content, handle: Handle) -> Result<Bytes, Error> {
+        self.check_handle(handle)?;
+        let mut bytes = vec![0; handle.bytes as usize];
+        self.file
+            .read_exact_at(&mut bytes, handle.offset)
+            .map_err(|error| {
+                if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                    let found = "the end of the file";
+                    return self.damaged(handle, Malformed::new("a whole block", found));
+                }
+                Error::io("read the table", &self.path, error)
+            })?;
+        frame::open(content, bytes, handle.offset).map_err(|error| self.damaged(handle, error))
+    }
+
+    /// The error for a block.
+    #[cold]
+    pub(super) fn damaged(&self, handle: Handle, error: Malformed) -> Error {
+        error.at(&self.path, handle.offset)
+    }
+
+    /// An answer of the top index.
+    pub(super) fn sound<T>(&self, answer: Result<T, Malformed>) -> Result<T, Error> {
+        answer.map_err(|error| {
+            error.at(
+                &self.path,
+                self.summary.bytes.saturating_sub(footer::BYTES as u64),
+            )
+        })
+    }
+}
+
+/// Whether a lookup is over.
+enum Progress {
+    Done(Option<TableEntry>),
+    /// The key may go on in the next partition.
+    GoesOn,
+}
+
+fn decode_tombstones(mut payload: &[u8]) -> Option<Tombstones> {
+    let mut tombstones = Tombstones::new();
+    while !payload.is_empty() {
+        let start = take_key(&mut payload)?;
+        let end = take_key(&mut payload)?;
+        let version = varint::take(&mut payload)?;
+        if start >= end {
+            return None;
+        }
+        tombstones.add(start, end, version);
+    }
+    Some(tombstones)
+}
+
+fn take_key<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(varint::take(bytes)?).ok()?;
+    let (key, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(key)
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("path", &self.path)
+            .field("id", &self.id)
+            .field("summary", &self.summary)
+            .finish_non_exhaustive()
+    }
+}

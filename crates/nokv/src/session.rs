@@ -29,6 +29,7 @@ pub(crate) async fn connect(arguments: &StoreArguments, create: Create) -> Resul
 pub(crate) fn objects(arguments: &StoreArguments) -> Result<ObjectsConfig, Failure> {
     Ok(ObjectsConfig {
         url: arguments.objects.clone(),
+        ..ObjectsConfig::default()
     })
 }
 

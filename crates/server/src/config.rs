@@ -20,6 +20,20 @@ pub struct ObjectsConfig {
     /// `file:///path`, `s3://bucket/prefix` or `memory:`; `None` takes what the store was created with, and for a new
     /// store the folder `objects` in its directory.
     pub url: Option<String>,
+    /// S3 endpoint, where it is not AWS: `http://host:port`.
+    pub endpoint: Option<String>,
+    /// S3 region.
+    pub region: Option<String>,
+}
+
+/// How surely an object store is looked at when a store opens.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ObjectsCheck {
+    /// Only if it is new or another than the store was created with: a command that reads a name needs no round trip to it.
+    #[default]
+    WhenChosen,
+    /// Always: proves that it can be written, read and listed, and that it is this store's. What a server does.
+    Probe,
 }
 
 /// A store to open.
@@ -31,6 +45,30 @@ pub struct StoreConfig {
     pub create: Create,
     /// Where bodies are.
     pub objects: ObjectsConfig,
+    /// How surely the object store is looked at.
+    pub objects_check: ObjectsCheck,
+    /// Retention and the command log.
+    pub namespace: nokv_namespace::Options,
+    /// Milliseconds between two rounds of background work; `None` does none.
+    pub maintenance_ms: Option<u64>,
+}
+
+impl StoreConfig {
+    /// Between two rounds unless told: what is deleted comes back within a minute, and an idle store does almost nothing.
+    pub const MAINTENANCE_MS_DEFAULT: u64 = 30_000;
+
+    /// The store in `dir` with the usual choices; not created.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            dir,
+            create: Create::Never,
+            objects: ObjectsConfig::default(),
+            objects_check: ObjectsCheck::WhenChosen,
+            namespace: nokv_namespace::Options::default(),
+            maintenance_ms: Some(Self::MAINTENANCE_MS_DEFAULT),
+        }
+    }
 }
 
 /// What a round of collection did.

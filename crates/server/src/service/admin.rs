@@ -1,0 +1,59 @@
+//! The store as a whole.
+
+use super::changes;
+use super::store::Inner;
+use bytes::Bytes;
+use nokv_namespace::Mount;
+use nokv_proto::v1::{self, response::Result as Answer};
+use nokv_types::Failure;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(super) fn status(inner: &Inner) -> Answer {
+    let uptime = inner.env.clock.monotonic().saturating_sub(inner.started);
+    Answer::Status(v1::StatusResponse {
+        store_id: Bytes::copy_from_slice(&inner.store_id),
+        server_version: env!("CARGO_PKG_VERSION").to_owned(),
+        format_version: inner.identity.format_version,
+        objects_url: inner.objects_url.clone(),
+        uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+        last_version: inner.namespace.read_version().as_u64(),
+        process_id: std::process::id(),
+        request_count: inner.request_count.load(Ordering::Relaxed),
+        figures: Vec::new(),
+    })
+}
+
+pub(super) fn list_mounts(inner: &Inner) -> Answer {
+    let mounts = inner.namespace.mounts().iter().map(mount).collect();
+    Answer::ListMounts(v1::ListMountsResponse { mounts })
+}
+
+pub(super) fn create_mount(inner: &Inner, ask: v1::CreateMountRequest) -> Result<Answer, Failure> {
+    let context = changes::context(inner, ask.context)?;
+    let made = inner.namespace.register_mount(&context, &ask.name)?;
+    Ok(Answer::CreateMount(v1::CreateMountResponse {
+        mount: Some(mount(&made)),
+    }))
+}
+
+pub(super) async fn collect(
+    inner: &Arc<Inner>,
+    ask: v1::CollectRequest,
+) -> Result<Answer, Failure> {
+    let collected = inner.collect(ask.retention_ms).await?;
+    Ok(Answer::Collect(v1::CollectResponse {
+        session_count: collected.session_count,
+        body_count: collected.body_count,
+        object_count: collected.object_count,
+        failed_count: collected.failed_count,
+    }))
+}
+
+fn mount(mount: &Mount) -> v1::Mount {
+    v1::Mount {
+        mount: mount.id.get(),
+        name: mount.name.clone(),
+        root: mount.root.as_u64(),
+    }
+}

@@ -1,0 +1,314 @@
+//! From a request to its answer: which lane, which deadline, which sync.
+//!
+//! Invariant: one table ([`lane`], [`Service::run_inline`], [`Service::run_waiting`]) names every method once in each;
+//! the compiler refuses a method without its row.
+
+use super::store::{Inner, Service};
+use super::{admin, bodies, changes, reads};
+use nokv_proto::v1::{self, request::Method, response::Result as Answer};
+use nokv_types::{Failure, Reason};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Items up to which a publish or a read plan is answered inline: about a millisecond.
+const INLINE_ITEMS_MAX: usize = 64;
+/// Entries up to which a page is answered inline: about half a millisecond.
+const INLINE_ENTRIES_MAX: u32 = 512;
+
+/// Who calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// This process.
+    Embedded,
+    /// A process on this machine, by its user.
+    Local {
+        /// The user id that the kernel vouches for.
+        uid: u32,
+    },
+    /// A network address.
+    Network(std::net::SocketAddr),
+}
+
+/// How a request is worked on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// Where it was read: short.
+    Inline,
+    /// On a thread for blocking work.
+    Blocking,
+    /// As a task that waits for the object store.
+    Waiting,
+}
+
+/// A request on its way, with what was settled when it arrived.
+pub(crate) struct Arrived {
+    method: Method,
+    /// Monotonic time after which work must not begin.
+    deadline: Option<Duration>,
+    /// Whether the answer waits for a sync.
+    needs_sync: bool,
+}
+
+impl Service {
+    /// Answers one request. Never fails: failures are answers.
+    ///
+    /// **Concurrency**: from any task; needs a tokio runtime. A dropped future leaves a change done or not done.
+    pub async fn call(&self, request: v1::Request, caller: &Caller) -> v1::Response {
+        match self.arrive(request) {
+            Ok(arrived) => match arrived.lane() {
+                Lane::Inline => self.finish(self.run_now(arrived, caller)).await,
+                Lane::Blocking | Lane::Waiting => self.run_later(arrived, caller.clone()).await,
+            },
+            Err(failure) => failure.into(),
+        }
+    }
+
+    /// Notes the arrival of a request. **Errors**: `Unsupported` without a method that is known.
+    pub(crate) fn arrive(&self, request: v1::Request) -> Result<Arrived, Failure> {
+        self.inner.request_count.fetch_add(1, Ordering::Relaxed);
+        let mut method = request.method.ok_or_else(|| {
+            Failure::new(
+                Reason::Unsupported,
+                "request has no method that this server knows; use a newer server, or an older client",
+            )
+        })?;
+        let deadline = (request.deadline_ms != 0).then(|| {
+            self.inner.env.clock.monotonic() + Duration::from_millis(request.deadline_ms.into())
+        });
+        let needs_sync = changes::take_sync(&mut method);
+        Ok(Arrived {
+            method,
+            deadline,
+            needs_sync,
+        })
+    }
+
+    /// Runs an inline request to the point where only a sync may be missing.
+    pub(crate) fn run_now(&self, arrived: Arrived, caller: &Caller) -> Applied {
+        let Arrived {
+            method,
+            deadline,
+            needs_sync,
+        } = arrived;
+        let result = self
+            .check_deadline(deadline)
+            .and_then(|()| guarded(caller, || self.run_inline(method)));
+        let needs_sync = needs_sync && result.is_ok();
+        Applied { result, needs_sync }
+    }
+
+    /// Waits for the sync, if one is due.
+    pub(crate) async fn finish(&self, applied: Applied) -> v1::Response {
+        let Applied {
+            mut result,
+            needs_sync,
+        } = applied;
+        if needs_sync {
+            if let Err(failure) = self.inner.sync.wait().await {
+                result = Err(failure);
+            }
+        }
+        respond(result)
+    }
+
+    /// The same for several, with one sync for all.
+    pub(crate) async fn finish_all(
+        &self,
+        applied: Vec<(u64, Applied)>,
+    ) -> Vec<(u64, v1::Response)> {
+        let synced = match applied.iter().any(|(_, applied)| applied.needs_sync) {
+            true => self.inner.sync.wait().await,
+            false => Ok(()),
+        };
+        let finish = |applied: Applied| match &synced {
+            Err(failure) if applied.needs_sync => failure.clone().into(),
+            _ => respond(applied.result),
+        };
+        applied
+            .into_iter()
+            .map(|(id, applied)| (id, finish(applied)))
+            .collect()
+    }
+
+    /// Runs a request that is not inline, in its lane.
+    pub(crate) async fn run_later(&self, arrived: Arrived, caller: Caller) -> v1::Response {
+        if arrived.lane() == Lane::Waiting {
+            return match self.check_deadline(arrived.deadline) {
+                Ok(()) => self.run_waiting_guarded(arrived.method).await,
+                Err(failure) => failure.into(),
+            };
+        }
+        let service = self.clone();
+        let applied = tokio::task::spawn_blocking(move || service.run_now(arrived, &caller)).await;
+        match applied {
+            Ok(applied) => self.finish(applied).await,
+            Err(_) => internal().into(),
+        }
+    }
+
+    fn check_deadline(&self, deadline: Option<Duration>) -> Result<(), Failure> {
+        if self.inner.is_closing.load(Ordering::Acquire) {
+            return Err(Failure::new(
+                Reason::Unavailable,
+                "the server is stopping; repeat when it is back",
+            ));
+        }
+        match deadline {
+            Some(deadline) if self.inner.env.clock.monotonic() >= deadline => Err(Failure::new(
+                Reason::DeadlineExceeded,
+                "the deadline passed before the work began; repeat, or allow more time",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn run_inline(&self, method: Method) -> Result<Answer, Failure> {
+        let inner: &Inner = &self.inner;
+        match method {
+            Method::Lookup(ask) => reads::lookup(inner, ask),
+            Method::ReadDir(ask) => reads::read_dir(inner, ask),
+            Method::ReadLink(ask) => reads::read_link(inner, ask),
+            Method::Usage(ask) => reads::usage(inner, ask),
+            Method::ReadPlan(ask) => reads::read_plan(inner, ask),
+            Method::MakeDir(ask) => changes::make_dir(inner, ask),
+            Method::Symlink(ask) => changes::symlink(inner, ask),
+            Method::Link(ask) => changes::link(inner, ask),
+            Method::Rename(ask) => changes::rename(inner, ask),
+            Method::Remove(ask) => changes::remove(inner, ask),
+            Method::SetAttributes(ask) => changes::set_attributes(inner, ask),
+            Method::Publish(ask) => changes::publish(inner, ask),
+            Method::OpenSession(ask) => bodies::open_session(inner, ask),
+            Method::RenewSession(ask) => bodies::renew_session(inner, ask),
+            Method::CloseSession(ask) => bodies::close_session(inner, ask),
+            Method::Status(_) => Ok(admin::status(inner)),
+            Method::ListMounts(_) => Ok(admin::list_mounts(inner)),
+            Method::CreateMount(ask) => admin::create_mount(inner, ask),
+            Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) => Err(internal()),
+        }
+    }
+
+    async fn run_waiting(self, method: Method) -> Result<Answer, Failure> {
+        match method {
+            Method::PutBlock(ask) => bodies::put_block(&self.inner, ask).await,
+            Method::GetBlock(ask) => bodies::get_block(&self.inner, ask).await,
+            Method::Collect(ask) => admin::collect(&self.inner, ask).await,
+            _ => Err(internal()),
+        }
+    }
+
+    async fn run_waiting_guarded(&self, method: Method) -> v1::Response {
+        match tokio::spawn(self.clone().run_waiting(method)).await {
+            Ok(result) => respond(result),
+            Err(error) => {
+                tracing::error!(%error, "a request handler panicked");
+                internal().into()
+            }
+        }
+    }
+}
+
+impl Arrived {
+    /// How the request is worked on.
+    pub(crate) fn lane(&self) -> Lane {
+        lane(&self.method)
+    }
+
+    /// Bytes that the request and its answer may take, as an upper guess: what a transport budgets.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        const NODE_BYTES: usize = 400;
+        match &self.method {
+            Method::PutBlock(put) => put.data.len(),
+            Method::GetBlock(get) => get.length as usize,
+            Method::ReadDir(read) => reads::page_limit(read.limit) * NODE_BYTES,
+            Method::ReadPlan(plan) => plan.targets.len() * NODE_BYTES,
+            Method::Publish(publish) => publish.items.len() * NODE_BYTES,
+            _ => NODE_BYTES,
+        }
+    }
+}
+
+/// What an inline run left: the answer, and whether a sync must come before it.
+pub(crate) struct Applied {
+    result: Result<Answer, Failure>,
+    needs_sync: bool,
+}
+
+impl Applied {
+    /// The answer, unless it waits for a sync.
+    pub(crate) fn into_response(self) -> Result<v1::Response, Self> {
+        if self.needs_sync {
+            Err(self)
+        } else {
+            Ok(respond(self.result))
+        }
+    }
+}
+
+fn lane(method: &Method) -> Lane {
+    let inline_if = |condition: bool| {
+        if condition {
+            Lane::Inline
+        } else {
+            Lane::Blocking
+        }
+    };
+    match method {
+        Method::Lookup(_)
+        | Method::ReadLink(_)
+        | Method::Status(_)
+        | Method::ListMounts(_)
+        | Method::MakeDir(_)
+        | Method::Symlink(_)
+        | Method::Link(_)
+        | Method::Rename(_)
+        | Method::Remove(_)
+        | Method::SetAttributes(_) => Lane::Inline,
+        Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),
+        Method::ReadPlan(ask) => inline_if(ask.targets.len() <= INLINE_ITEMS_MAX),
+        Method::Publish(ask) => inline_if(ask.items.len() <= INLINE_ITEMS_MAX),
+        Method::Usage(_)
+        | Method::OpenSession(_)
+        | Method::RenewSession(_)
+        | Method::CloseSession(_)
+        | Method::CreateMount(_) => Lane::Blocking,
+        Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) => Lane::Waiting,
+    }
+}
+
+/// Runs a handler; a panic in it becomes a failure of this request only.
+fn guarded(
+    caller: &Caller,
+    handler: impl FnOnce() -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    catch_unwind(AssertUnwindSafe(handler)).unwrap_or_else(|_| {
+        tracing::error!(?caller, "a request handler panicked");
+        Err(internal())
+    })
+}
+
+fn respond(result: Result<Answer, Failure>) -> v1::Response {
+    match result {
+        Ok(answer) => v1::Response {
+            result: Some(answer),
+        },
+        Err(failure) => failure.into(),
+    }
+}
+
+fn internal() -> Failure {
+    Failure::new(
+        Reason::Io,
+        "internal error; the server's log says more; please report it",
+    )
+}
+
+/// Clones of a service share it.
+impl Clone for Service {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}

@@ -1,8 +1,9 @@
-//! Insert, get and scan of both structures beside a `BTreeMap`, which stores no versions and takes no lock.
+//! Insert, get and scan of both structures beside a `BTreeMap`, which stores no versions and takes
+//! no lock.
 //!
-//! `cargo bench -p nokv-art -- [KEYS] [NAME]` (10,000 keys unless told, so that it is quick where it is only run to see
-//! it run; NAME is a part of the name of a key set).
-//! Prints nanoseconds per operation, the ratio to the `BTreeMap`, and bytes per entry as the allocator saw them.
+//! `cargo bench -p nokv-art -- [KEYS] [NAME]` (10,000 keys unless told, so that it is quick where
+//! it is only run to see it run; NAME is a part of the name of a key set). Prints nanoseconds per
+//! operation, the ratio to the `BTreeMap`, and bytes per entry as the allocator saw them.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;

@@ -1,28 +1,33 @@
 //! The memory of one memtable: a bump allocator of chunks that is freed as a whole.
 //!
 //! Purpose: everything a memtable stores (leaves, versions, values, tree nodes) lives here, so that
-//! readers may follow raw pointers without counting references, and that the bytes are known exactly.
+//! readers may follow raw pointers without counting references, and that the bytes are known
+//! exactly.
 //!
 //! Invariants:
-//! - Memory handed out is aligned to [`ALIGNMENT`], never moves, is never handed out twice and is freed only
-//!   when the arena is dropped. What is replaced becomes garbage, counted by [`Arena::retire`].
-//! - One thread allocates at a time (`&mut self`); the memtable keeps the arena behind its writer lock.
-//! - An arena costs nothing before its first allocation; chunks double from [`CHUNK_BYTES_FIRST`] to the limit
-//!   chosen at creation, so that a small memtable stays small and a large one makes few system calls.
-//! - Whatever is larger than an eighth of the next chunk gets an allocation of its own, so that the unused tail
-//!   of a chunk is at most an eighth of the following one.
+//! - Memory handed out is aligned to [`ALIGNMENT`], never moves, is never handed out twice and is
+//!   freed only when the arena is dropped. What is replaced becomes garbage, counted by
+//!   [`Arena::retire`].
+//! - One thread allocates at a time (`&mut self`); the memtable keeps the arena behind its writer
+//!   lock.
+//! - An arena costs nothing before its first allocation; chunks double from [`CHUNK_BYTES_FIRST`]
+//!   to the limit chosen at creation, so that a small memtable stays small and a large one makes
+//!   few system calls.
+//! - Whatever is larger than an eighth of the next chunk gets an allocation of its own, so that the
+//!   unused tail of a chunk is at most an eighth of the following one.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// Alignment of every allocation: that of the widest field (pointers, `u64`). The three low bits of each
-/// address are therefore free for the tags of the tree.
+/// Alignment of every allocation: that of the widest field (pointers, `u64`). The three low bits of
+/// each address are therefore free for the tags of the tree.
 pub(crate) const ALIGNMENT: usize = 8;
 
 /// The first chunk: an almost empty memtable (a new keyspace, a quiet shard) costs this.
 pub(crate) const CHUNK_BYTES_FIRST: usize = 8 << 10;
 
-/// The largest chunk: more would make the step of a budget visible, less would make calls to the allocator.
+/// The largest chunk: more would make the step of a budget visible, less would make calls to the
+/// allocator.
 pub(crate) const CHUNK_BYTES_MAX: usize = 2 << 20;
 
 /// An allocation above this fraction of the next chunk is made on its own.
@@ -79,7 +84,8 @@ impl Arena {
             self.chunk_bytes_next = (self.chunk_bytes_next * 2).min(self.chunk_bytes_max);
         }
         let start = self.free;
-        // SAFETY: `bytes <= remaining`, so the result is inside the newest chunk or one past its end.
+        // SAFETY: `bytes <= remaining`, so the result is inside the newest chunk or one past its
+        // end.
         self.free = unsafe { start.add(bytes) };
         self.remaining -= bytes;
         start
@@ -109,8 +115,8 @@ impl Arena {
         let layout = Layout::from_size_align(bytes, ALIGNMENT)
             .expect("entries are bounded far below isize::MAX");
         debug_assert!(bytes > 0);
-        // SAFETY: the layout has a size above zero: a chunk is never empty, and an allocation of its own is
-        // larger than an eighth of one.
+        // SAFETY: the layout has a size above zero: a chunk is never empty, and an allocation of
+        // its own is larger than an eighth of one.
         let Some(start) = NonNull::new(unsafe { alloc(layout) }) else {
             handle_alloc_error(layout)
         };

@@ -1,20 +1,23 @@
 //! The versions of one key: a singly linked chain, newest first.
 //!
-//! Purpose: `(key, at)` → the newest version at or below `at`, while the writer adds versions in any order.
+//! Purpose: `(key, at)` → the newest version at or below `at`, while the writer adds versions in
+//! any order.
 //!
 //! Layout of a record: [`Record`], then [`Jump`] if `has_jump` is 1, then the value bytes.
 //!
 //! Invariants:
-//! - Versions never increase along `next`. Of two records with the same version the one inserted last comes
-//!   first and hides the other; nothing is ever unlinked, so a reader that stands on any record goes on to
-//!   see everything below it that was there when it arrived.
-//! - A record is complete before the Release store that publishes it, and only its `next` changes after.
-//! - `jump.target` is a record below, hence of the same or a lower version. If the target is still newer than
-//!   `at`, so is everything between, and a search may skip it; this stays true whatever is inserted later.
-//!   With the jumps of Myers ("An applicative random-access stack", 1983) a search in a chain that was
-//!   written in ascending order takes O(log n) steps: a counter that was written a million times since the
-//!   last flush is still read at an older version in tens of steps, not a million.
-//!   A chain written in descending order has no jumps and costs O(n) per insert; no caller does that.
+//! - Versions never increase along `next`. Of two records with the same version the one inserted
+//!   last comes first and hides the other; nothing is ever unlinked, so a reader that stands on any
+//!   record goes on to see everything below it that was there when it arrived.
+//! - A record is complete before the Release store that publishes it, and only its `next` changes
+//!   after.
+//! - `jump.target` is a record below, hence of the same or a lower version. If the target is still
+//!   newer than `at`, so is everything between, and a search may skip it; this stays true whatever
+//!   is inserted later. With the jumps of Myers ("An applicative random-access stack", 1983) a
+//!   search in a chain that was written in ascending order takes O(log n) steps: a counter that was
+//!   written a million times since the last flush is still read at an older version in tens of
+//!   steps, not a million. A chain written in descending order has no jumps and costs O(n) per
+//!   insert; no caller does that.
 //! - The record at the bottom (usually the only one) has no jump, and thereby does not pay for it.
 
 use std::marker::PhantomData;
@@ -63,8 +66,8 @@ pub(crate) struct RecordRef<'a> {
 
 impl<'a> RecordRef<'a> {
     fn header(self) -> &'a Record {
-        // SAFETY: a `RecordRef` is only made from pointers to complete records in the arena that `'a` keeps
-        // alive, and no exclusive reference to a record exists after it was written.
+        // SAFETY: a `RecordRef` is only made from pointers to complete records in the arena that
+        // `'a` keeps alive, and no exclusive reference to a record exists after it was written.
         unsafe { self.pointer.as_ref() }
     }
 
@@ -72,8 +75,9 @@ impl<'a> RecordRef<'a> {
         if self.header().has_jump == 0 {
             return None;
         }
-        // SAFETY: `has_jump` says that a `Jump` was written right behind the header, in the same allocation
-        // (the pointer has the provenance of the whole chunk), and neither changes after publication.
+        // SAFETY: `has_jump` says that a `Jump` was written right behind the header, in the same
+        // allocation (the pointer has the provenance of the whole chunk), and neither changes after
+        // publication.
         Some(unsafe { self.pointer.add(1).cast::<Jump>().read() })
     }
 
@@ -86,8 +90,8 @@ impl<'a> RecordRef<'a> {
     pub(crate) fn found(self) -> Found<'a> {
         let header = self.header();
         let jump_bytes = usize::from(header.has_jump) * size_of::<Jump>();
-        // SAFETY: `value_bytes` bytes were written behind the header and the jump before publication, are
-        // never changed, and live as long as the arena.
+        // SAFETY: `value_bytes` bytes were written behind the header and the jump before
+        // publication, are never changed, and live as long as the arena.
         let value = unsafe {
             let start = self.pointer.add(1).cast::<u8>().add(jump_bytes);
             slice::from_raw_parts(start.as_ptr(), header.value_bytes as usize)
@@ -154,7 +158,8 @@ impl<'a> Iterator for Versions<'a> {
 /// Writes the bottom record of a new key at `place` and returns it for the leaf's `head`.
 ///
 /// # Safety
-/// `place` is aligned, has room for [`record_bytes`] of the value, and belongs to the arena of the key.
+/// `place` is aligned, has room for [`record_bytes`] of the value, and belongs to the arena of the
+/// key.
 pub(crate) unsafe fn write_first(
     place: NonNull<u8>,
     version: u64,
@@ -217,8 +222,9 @@ fn target(record: RecordRef<'_>) -> Option<RecordRef<'_>> {
     })
 }
 
-/// The jump of a record that is put on top of `below`: as far as two equal jumps below it reach together,
-/// else one step. The depths are hints; a chain with out-of-order inserts only has less regular jumps.
+/// The jump of a record that is put on top of `below`: as far as two equal jumps below it reach
+/// together, else one step. The depths are hints; a chain with out-of-order inserts only has less
+/// regular jumps.
 fn jump_over(below: RecordRef<'_>) -> Jump {
     // The bottom counts as depth 0 with a jump to itself.
     let reach = |record: RecordRef<'_>| {
@@ -270,7 +276,8 @@ unsafe fn write(
         reserved: [0; 2],
     };
     let record = place.cast::<Record>();
-    // SAFETY: the caller gave room for all three parts; the memory is fresh, so nobody else refers to it.
+    // SAFETY: the caller gave room for all three parts; the memory is fresh, so nobody else refers
+    // to it.
     unsafe {
         record.write(header);
         let mut rest = record.add(1).cast::<u8>();

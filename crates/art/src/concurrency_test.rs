@@ -1,9 +1,10 @@
-//! Readers beside a writer: every order of loads and stores by shuttle, real threads (weak memory under Miri).
+//! Readers beside a writer: every order of loads and stores by shuttle, real threads (weak memory
+//! under Miri).
 //!
-//! What must hold at any moment: a key that was there before is found by `get`, by a seek to it from both sides and by
-//! iteration in both directions; keys come in strict order; whatever is seen is whole (a value says its key and
-//! version). The planned inserts make every node size grow, split paths at all depths, add terminators and
-//! out-of-order versions.
+//! What must hold at any moment: a key that was there before is found by `get`, by a seek to it
+//! from both sides and by iteration in both directions; keys come in strict order; whatever is seen
+//! is whole (a value says its key and version). The planned inserts make every node size grow,
+//! split paths at all depths, add terminators and out-of-order versions.
 
 use std::cmp::Ordering as Order;
 use std::collections::BTreeSet;
@@ -116,8 +117,8 @@ impl Plan {
         }
     }
 
-    /// Walks to the end; each key must compare to the one after it as `order`, and all keys of before that are
-    /// `wanted` must come.
+    /// Walks to the end; each key must compare to the one after it as `order`, and all keys of
+    /// before that are `wanted` must come.
     fn check_walk(
         &self,
         cursor: &mut Cursor<&Memtable>,

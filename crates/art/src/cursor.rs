@@ -2,9 +2,10 @@
 //!
 //! Purpose: ordered iteration in both directions from any key, while a writer inserts.
 //!
-//! Invariant: a cursor is one leaf pointer and a hold on the memtable that the leaf belongs to. Leaves are never
-//! moved or removed, so a position stays valid however much is inserted; and moving needs nothing but the links of
-//! the leaf. There is no stack to go stale and none to overflow.
+//! Invariant: a cursor is one leaf pointer and a hold on the memtable that the leaf belongs to.
+//! Leaves are never moved or removed, so a position stays valid however much is inserted; and
+//! moving needs nothing but the links of the leaf. There is no stack to go stale and none to
+//! overflow.
 
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -20,7 +21,8 @@ use crate::value::FoundOwned;
 /// What keeps a memtable alive for a [`Cursor`]: `&Memtable` or `Arc<Memtable>`.
 ///
 /// # Safety
-/// While the value lives, also when moved, it dereferences to the same memtable, which is not dropped.
+/// While the value lives, also when moved, it dereferences to the same memtable, which is not
+/// dropped.
 pub unsafe trait Hold: Deref<Target = Memtable> + sealed::Sealed {}
 
 mod sealed {
@@ -36,9 +38,10 @@ unsafe impl Hold for Arc<Memtable> {}
 
 /// A position at a key, or at none.
 ///
-/// **Guarantees**: visits keys in ascending (or, by `prev_key` and `seek_for_prev`, descending) byte order, each at
-/// most once. Every key whose insert happened before the cursor was positioned is visited; one inserted later may
-/// or may not be. The versions of the current key are read when asked for: filter by `at`.
+/// **Guarantees**: visits keys in ascending (or, by `prev_key` and `seek_for_prev`, descending)
+/// byte order, each at most once. Every key whose insert happened before the cursor was positioned
+/// is visited; one inserted later may or may not be. The versions of the current key are read when
+/// asked for: filter by `at`.
 /// **Concurrency**: reading only, no lock. A cursor can be sent to another thread.
 pub struct Cursor<H: Hold = Arc<Memtable>> {
     hold: H,
@@ -56,12 +59,13 @@ struct Ahead {
     last: Option<NonNull<Leaf>>,
 }
 
-/// Steps until the next try where the index knew no leaves ahead (the end of a subtree, the end of all).
+/// Steps until the next try where the index knew no leaves ahead (the end of a subtree, the end of
+/// all).
 const STEPS_WITHOUT: usize = 16;
 
 impl Ahead {
-    /// Nothing loaded. The first step after a seek loads nothing: who only looks at one key and its neighbour
-    /// need not pay.
+    /// Nothing loaded. The first step after a seek loads nothing: who only looks at one key and its
+    /// neighbour need not pay.
     fn nothing(direction: Direction) -> Self {
         Self {
             direction,
@@ -71,8 +75,9 @@ impl Ahead {
     }
 }
 
-// SAFETY: the leaf pointer is a shared reference into the memtable (all of a leaf that changes is atomic), which
-// may be used from any thread; so a cursor may be sent and shared exactly if its hold may.
+// SAFETY: the leaf pointer is a shared reference into the memtable (all of a leaf that changes is
+// atomic), which may be used from any thread; so a cursor may be sent and shared exactly if its
+// hold may.
 unsafe impl<H: Hold + Send> Send for Cursor<H> {}
 // SAFETY: as above.
 unsafe impl<H: Hold + Sync> Sync for Cursor<H> {}
@@ -157,9 +162,10 @@ impl<H: Hold> Cursor<H> {
         self.ahead = Ahead::nothing(Direction::Up);
     }
 
-    /// Walking a list of leaves that lie anywhere in memory waits for one leaf after the other. The index knows many
-    /// of the leaves to come, so they are loaded together: a first batch, at the next step one beyond it, and then
-    /// one whenever a batch was walked, so that there is always one on its way.
+    /// Walking a list of leaves that lie anywhere in memory waits for one leaf after the other. The
+    /// index knows many of the leaves to come, so they are loaded together: a first batch, at the
+    /// next step one beyond it, and then one whenever a batch was walked, so that there is always
+    /// one on its way.
     fn fetch_ahead(&mut self, direction: Direction) {
         if self.ahead.direction != direction {
             self.ahead = Ahead::nothing(direction);

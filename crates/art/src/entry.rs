@@ -8,8 +8,9 @@ pub const VALUE_BYTES_MAX: usize = 64 << 20;
 
 /// What is stored at one version of a key.
 ///
-/// **Shape**: `kind` is opaque to the memtable (the engine distinguishes values, tombstones, values with an
-/// expiry, value-log pointers); `value` is 0 to [`VALUE_BYTES_MAX`] bytes and is copied into the arena.
+/// **Shape**: `kind` is opaque to the memtable (the engine distinguishes values, tombstones, values
+/// with an expiry, value-log pointers); `value` is 0 to [`VALUE_BYTES_MAX`] bytes and is copied
+/// into the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryRef<'a> {
     /// The caller's tag.
@@ -20,7 +21,8 @@ pub struct EntryRef<'a> {
 
 /// One version of a key, found.
 ///
-/// **Guarantees**: immutable; `value` points into the arena and lives as long as the borrow it came from.
+/// **Guarantees**: immutable; `value` points into the arena and lives as long as the borrow it came
+/// from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'a> {
     /// The version that it was inserted with.

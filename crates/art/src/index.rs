@@ -1,14 +1,16 @@
-//! What an ordered index over the leaves must do: the seam between the tree, the skiplist and the memtable.
+//! What an ordered index over the leaves must do: the seam between the tree, the skiplist and the
+//! memtable.
 //!
-//! Purpose: leaves, versions, iteration, memory and the public API exist once; a structure only finds places.
+//! Purpose: leaves, versions, iteration, memory and the public API exist once; a structure only
+//! finds places.
 //!
 //! Invariants every implementation keeps:
-//! - Readers are wait-free of the writer: they take no lock and follow only pointers that were published with
-//!   Release stores and are loaded with Acquire.
-//! - `find` and `ceiling` see every key whose insert happened before the call; of a key that is inserted while
-//!   they run they may or may not know.
-//! - A new leaf is linked into the list before it is published in the index, so that who finds it in the index
-//!   can walk on from it in both directions.
+//! - Readers are wait-free of the writer: they take no lock and follow only pointers that were
+//!   published with Release stores and are loaded with Acquire.
+//! - `find` and `ceiling` see every key whose insert happened before the call; of a key that is
+//!   inserted while they run they may or may not know.
+//! - A new leaf is linked into the list before it is published in the index, so that who finds it
+//!   in the index can walk on from it in both directions.
 
 use crate::arena::Arena;
 use crate::entry::EntryRef;
@@ -51,18 +53,20 @@ pub(crate) trait Index {
     /// The leaf of the first key at or above `key`.
     fn ceiling<'a>(&'a self, list: &'a List, key: &[u8]) -> Option<LeafRef<'a>>;
 
-    /// Starts loading, from memory into the processor's caches, the leaves that follow `key` in `direction`; only
-    /// a hint, with no effect but time. `None` if the structure has no quick way to know them.
+    /// Starts loading, from memory into the processor's caches, the leaves that follow `key` in
+    /// `direction`; only a hint, with no effect but time. `None` if the structure has no quick way
+    /// to know them.
     fn fetch_ahead<'a>(&'a self, key: &[u8], direction: Direction) -> Option<Fetched<'a>> {
         let _ = (key, direction);
         None
     }
 
-    /// Adds a version, and the key if it is new. `arena` being exclusive makes this the only writer.
+    /// Adds a version, and the key if it is new. `arena` being exclusive makes this the only
+    /// writer.
     ///
     /// # Safety
-    /// `list` and `arena` are the same at every call on this index, are used by no other index, and the arena
-    /// is dropped after the last use of index and list.
+    /// `list` and `arena` are the same at every call on this index, are used by no other index, and
+    /// the arena is dropped after the last use of index and list.
     unsafe fn insert(
         &self,
         list: &List,

@@ -1,18 +1,20 @@
 //! A key in memory, and the ordered list of all keys.
 //!
-//! Purpose: both index structures end in the same leaves, and all ordered iteration is a walk over the doubly
-//! linked list of leaves. An index only answers "which leaf is this key" and "which is the first leaf at or
-//! after it"; a cursor is one leaf pointer, without a stack, whatever the depth of the tree.
+//! Purpose: both index structures end in the same leaves, and all ordered iteration is a walk over
+//! the doubly linked list of leaves. An index only answers "which leaf is this key" and "which is
+//! the first leaf at or after it"; a cursor is one leaf pointer, without a stack, whatever the
+//! depth of the tree.
 //!
-//! Layout of a leaf: the tower of a skiplist node (0 to 15 links, growing downwards in memory from the header),
-//! [`Leaf`], the key bytes, padding to 8, the first version of the key ([`crate::chain`]).
+//! Layout of a leaf: the tower of a skiplist node (0 to 15 links, growing downwards in memory from
+//! the header), [`Leaf`], the key bytes, padding to 8, the first version of the key
+//! ([`crate::chain`]).
 //!
 //! Invariants:
-//! - A leaf is complete (key, first version, both links) before any pointer to it is published, and afterwards
-//!   only its links and its chain head change. Leaves are never unlinked.
-//! - Keys ascend strictly along `next`. Between two inserts `previous` is the exact inverse of `next`; while
-//!   an insert runs, a reader may see the new leaf in one direction and not in the other, and never misses
-//!   another leaf.
+//! - A leaf is complete (key, first version, both links) before any pointer to it is published, and
+//!   afterwards only its links and its chain head change. Leaves are never unlinked.
+//! - Keys ascend strictly along `next`. Between two inserts `previous` is the exact inverse of
+//!   `next`; while an insert runs, a reader may see the new leaf in one direction and not in the
+//!   other, and never misses another leaf.
 
 use std::cmp::Ordering as Order;
 use std::marker::PhantomData;
@@ -40,8 +42,8 @@ const _: () = assert!(size_of::<Leaf>() == 32 && align_of::<Leaf>() == ALIGNMENT
 /// Bytes that a processor loads at once.
 pub(crate) const CACHE_LINE_BYTES: usize = 64;
 
-/// Lines of a leaf loaded ahead of a scan: the header, a key of 40 bytes and the header of its version lie in two or,
-/// as leaves are not aligned to lines, three.
+/// Lines of a leaf loaded ahead of a scan: the header, a key of 40 bytes and the header of its
+/// version lie in two or, as leaves are not aligned to lines, three.
 const FETCH_LINES: usize = 3;
 
 /// One link of a skiplist tower.
@@ -64,7 +66,8 @@ impl PartialEq for LeafRef<'_> {
 
 impl<'a> LeafRef<'a> {
     /// # Safety
-    /// `pointer` came from [`LeafRef::as_ptr`] of a leaf whose arena lives at least as long as `'a`.
+    /// `pointer` came from [`LeafRef::as_ptr`] of a leaf whose arena lives at least as long as
+    /// `'a`.
     pub(crate) unsafe fn from_ptr(pointer: NonNull<Leaf>) -> Self {
         Self {
             pointer,
@@ -78,16 +81,16 @@ impl<'a> LeafRef<'a> {
     }
 
     fn header(self) -> &'a Leaf {
-        // SAFETY: a `LeafRef` is only made of complete leaves in the arena that `'a` keeps alive, and no
-        // exclusive reference to a leaf exists after it was written.
+        // SAFETY: a `LeafRef` is only made of complete leaves in the arena that `'a` keeps alive,
+        // and no exclusive reference to a leaf exists after it was written.
         unsafe { self.pointer.as_ref() }
     }
 
     /// The key.
     pub(crate) fn key(self) -> &'a [u8] {
         let bytes = self.header().key_bytes as usize;
-        // SAFETY: the key was written behind the header in the same allocation before publication, is never
-        // changed, and lives as long as the arena.
+        // SAFETY: the key was written behind the header in the same allocation before publication,
+        // is never changed, and lives as long as the arena.
         unsafe { slice::from_raw_parts(self.pointer.add(1).cast::<u8>().as_ptr(), bytes) }
     }
 
@@ -123,8 +126,8 @@ impl<'a> LeafRef<'a> {
     /// # Safety
     /// The leaf was created with a tower of at least `level` links.
     pub(crate) unsafe fn tower(self, level: usize) -> &'a Link {
-        // SAFETY: the tower lies right below the header in the same allocation, which the pointer's provenance
-        // covers, and was initialised before publication.
+        // SAFETY: the tower lies right below the header in the same allocation, which the pointer's
+        // provenance covers, and was initialised before publication.
         unsafe { self.pointer.cast::<Link>().sub(level).as_ref() }
     }
 
@@ -143,8 +146,8 @@ impl<'a> LeafRef<'a> {
         let head_offset = (size_of::<Leaf>() + key.len()).next_multiple_of(ALIGNMENT);
         let place =
             arena.allocate(tower_bytes + head_offset + chain::record_bytes(entry.value.len()));
-        // SAFETY: the memory is fresh, aligned and has room for the tower, the header, the padded key and the
-        // first record, at the offsets computed for the allocation.
+        // SAFETY: the memory is fresh, aligned and has room for the tower, the header, the padded
+        // key and the first record, at the offsets computed for the allocation.
         unsafe {
             for level in 0..tower {
                 place
@@ -180,7 +183,8 @@ pub(crate) fn prefetch(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch accesses nothing as far as the program can tell, and faults at no address.
+        // SAFETY: a prefetch accesses nothing as far as the program can tell, and faults at no
+        // address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
@@ -223,9 +227,10 @@ impl List {
 
     /// Puts `leaf` right after `previous` (at the front if `None`). One writer at a time.
     ///
-    /// The links of the new leaf are set before it is published; then first the forward and then the backward
-    /// link of its neighbours. Each of the two is one atomic store that adds one leaf to its direction, so a reader
-    /// in either direction sees the list with or without the leaf, never broken.
+    /// The links of the new leaf are set before it is published; then first the forward and then
+    /// the backward link of its neighbours. Each of the two is one atomic store that adds one leaf
+    /// to its direction, so a reader in either direction sees the list with or without the leaf,
+    /// never broken.
     pub(crate) fn link_after(&self, previous: Option<LeafRef<'_>>, leaf: LeafRef<'_>) {
         let forward = previous.map_or(&self.first, |previous| &previous.header().next);
         let next = load(forward);
@@ -255,11 +260,13 @@ impl List {
         while leaf.key().cmp(key) == Order::Greater {
             leaf = leaf.previous()?;
         }
-        // Standing on a leaf at or below the key: one with the same key may have been put right behind it.
+        // Standing on a leaf at or below the key: one with the same key may have been put right
+        // behind it.
         Some(leaf)
     }
 
-    /// The first leaf at or above `key`, given one below it. Leaves inserted meanwhile are walked over.
+    /// The first leaf at or above `key`, given one below it. Leaves inserted meanwhile are walked
+    /// over.
     pub(crate) fn ceiling_above<'a>(
         &'a self,
         below: LeafRef<'a>,

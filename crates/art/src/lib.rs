@@ -1,18 +1,20 @@
 //! The concurrent, versioned memtable of the storage engine.
 //!
-//! Purpose: an ordered map of `(key, version) → entry` that one writer fills while any number of readers get, seek
-//! and iterate without a lock; filled once, sealed, flushed, dropped as a whole.
+//! Purpose: an ordered map of `(key, version) → entry` that one writer fills while any number of
+//! readers get, seek and iterate without a lock; filled once, sealed, flushed, dropped as a whole.
 //!
-//! Reading order: [`entry`] (what is stored), [`memtable`] (the whole), [`cursor`] and [`value`] (how to read it),
-//! [`arena`], [`leaf`], [`chain`] (memory, keys in order, versions of a key), [`index`] (what a structure must do),
-//! [`art`] and [`skip_list`] (the two that do it).
+//! Reading order: [`entry`] (what is stored), [`memtable`] (the whole), [`cursor`] and [`value`]
+//! (how to read it), [`arena`], [`leaf`], [`chain`] (memory, keys in order, versions of a key),
+//! [`index`] (what a structure must do), [`art`] and [`skip_list`] (the two that do it).
 //!
-//! How an engine holds it: `Arc<Memtable>`. A scan that outlives its call owns `Cursor<Arc<Memtable>>`, which needs no
-//! borrow; a lookup takes `Memtable::get` and copies, or `get_owned` and keeps the memtable alive by the value.
+//! How an engine holds it: `Arc<Memtable>`. A scan that outlives its call owns
+//! `Cursor<Arc<Memtable>>`, which needs no borrow; a lookup takes `Memtable::get` and copies, or
+//! `get_owned` and keeps the memtable alive by the value.
 //!
-//! This is the only crate of the workspace with `unsafe`: a reader follows pointers that a writer publishes, which
-//! Rust's borrows can't express. Everything is allocated in one arena, published by Release stores after it is complete,
-//! changed afterwards only through atomics, and freed only as a whole; each `SAFETY` comment rests on these four facts.
+//! This is the only crate of the workspace with `unsafe`: a reader follows pointers that a writer
+//! publishes, which Rust's borrows can't express. Everything is allocated in one arena, published
+//! by Release stores after it is complete, changed afterwards only through atomics, and freed only
+//! as a whole; each `SAFETY` comment rests on these four facts.
 
 mod arena;
 mod art;

@@ -1,10 +1,10 @@
 //! The memtable: one index, one list, one arena, one writer at a time, any number of readers.
 //!
 //! Invariants:
-//! - All writing goes through [`Writer`], which holds the writer lock and with it the arena exclusively; so "one
-//!   writer" is enforced, not trusted. Readers never touch the lock.
-//! - Nothing is removed or moved while the memtable lives: a key, a value, a cursor position stays valid as long
-//!   as a borrow or an `Arc` of the memtable does.
+//! - All writing goes through [`Writer`], which holds the writer lock and with it the arena
+//!   exclusively; so "one writer" is enforced, not trusted. Readers never touch the lock.
+//! - Nothing is removed or moved while the memtable lives: a key, a value, a cursor position stays
+//!   valid as long as a borrow or an `Arc` of the memtable does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,8 @@ use crate::leaf::{LeafRef, List};
 use crate::skip_list::SkipList;
 use crate::value::FoundOwned;
 
-/// Chunks are at most this fraction of the budget, so that a small budget is not overshot by one chunk.
+/// Chunks are at most this fraction of the budget, so that a small budget is not overshot by one
+/// chunk.
 const CHUNK_FRACTION: usize = 16;
 
 /// How the keys of a memtable are indexed.
@@ -54,10 +55,11 @@ impl Default for MemtableOptions {
 
 /// A concurrent ordered map of `(key, version) → entry`.
 ///
-/// **Shape**: keys are any 0 to [`KEY_BYTES_MAX`] bytes, also when one is a prefix of another; values are 0 to
-/// [`VALUE_BYTES_MAX`] bytes; versions are any `u64`, inserted in any order.
-/// **Guarantees**: a read sees every insert that happened before it; an insert that runs at the same time is seen
-/// whole or not at all. Nothing is removed; all memory is freed when the memtable is dropped.
+/// **Shape**: keys are any 0 to [`KEY_BYTES_MAX`] bytes, also when one is a prefix of another;
+/// values are 0 to [`VALUE_BYTES_MAX`] bytes; versions are any `u64`, inserted in any order.
+/// **Guarantees**: a read sees every insert that happened before it; an insert that runs at the
+/// same time is seen whole or not at all. Nothing is removed; all memory is freed when the memtable
+/// is dropped.
 /// **Concurrency**: reads take no lock and never wait. Writers exclude each other by a lock inside.
 ///
 /// ```
@@ -71,7 +73,8 @@ impl Default for MemtableOptions {
 /// drop(writer);
 /// assert_eq!(memtable.get(b"a", 2).unwrap().value, b"one");
 ///
-/// let mut cursor = Cursor::new(Arc::clone(&memtable)); // owns the memtable; `Cursor::new(&*memtable)` borrows it
+/// // Owns a share of the memtable; `Cursor::new(&*memtable)` borrows it instead.
+/// let mut cursor = Cursor::new(Arc::clone(&memtable));
 /// cursor.seek(b"");
 /// assert_eq!(cursor.key(), Some(&b"a"[..]));
 /// assert_eq!(cursor.versions().map(|found| found.version).collect::<Vec<_>>(), [3, 1]);
@@ -181,7 +184,8 @@ impl Memtable {
         self.counters.allocated_bytes.load(Ordering::Relaxed)
     }
 
-    /// The part of [`Memtable::approximate_bytes`] that was replaced: grown nodes, overwritten versions.
+    /// The part of [`Memtable::approximate_bytes`] that was replaced: grown nodes, overwritten
+    /// versions.
     #[must_use]
     pub fn garbage_bytes(&self) -> usize {
         self.counters.garbage_bytes.load(Ordering::Relaxed)
@@ -229,8 +233,8 @@ impl Writer<'_> {
     /// Adds `entry` as `version` of `key`; the same key and version again replaces what it held.
     ///
     /// **Guarantees**: visible to every reader that starts after the return, whole.
-    /// **Panics**: when the key is longer than [`KEY_BYTES_MAX`] or the value than [`VALUE_BYTES_MAX`]; the
-    /// engine refuses such entries long before.
+    /// **Panics**: when the key is longer than [`KEY_BYTES_MAX`] or the value than
+    /// [`VALUE_BYTES_MAX`]; the engine refuses such entries long before.
     pub fn insert(&mut self, key: &[u8], version: u64, entry: EntryRef<'_>) {
         assert!(key.len() <= KEY_BYTES_MAX, "a key of {} bytes", key.len());
         assert!(
@@ -240,7 +244,8 @@ impl Writer<'_> {
         );
         let Memtable { index, list, .. } = self.memtable;
         let arena = &mut *self.arena;
-        // SAFETY: index, list and arena are the fields of one memtable, used only together and dropped together.
+        // SAFETY: index, list and arena are the fields of one memtable, used only together and
+        // dropped together.
         let added = unsafe {
             match index {
                 AnyIndex::Art(art) => art.insert(list, arena, key, version, entry),

@@ -3,13 +3,16 @@
 //! Purpose: the second structure behind [`Index`], to measure the tree against and to fall back on.
 //!
 //! Invariants:
-//! - Level 0 is the list of leaves itself. A leaf of height h has h links more, right below its header in memory.
-//! - A leaf is linked bottom up, so whatever is reachable at a level is reachable at all lower levels.
-//! - A level is a sorted sublist of the level below, so a search that goes down where the next key is not
-//!   lower never passes its target.
+//! - Level 0 is the list of leaves itself. A leaf of height h has h links more, right below its
+//!   header in memory.
+//! - A leaf is linked bottom up, so whatever is reachable at a level is reachable at all lower
+//!   levels.
+//! - A level is a sorted sublist of the level below, so a search that goes down where the next key
+//!   is not lower never passes its target.
 //!
-//! Heights come from a seeded generator of the structure's own: they do not depend on the keys, so that a caller
-//! can't choose keys that degrade it, and two runs with the same inserts build the same list.
+//! Heights come from a seeded generator of the structure's own: they do not depend on the keys, so
+//! that a caller can't choose keys that degrade it, and two runs with the same inserts build the
+//! same list.
 //!
 //! Source: Pugh 1990; the downward tower is that of LevelDB's memtable turned over.
 
@@ -24,7 +27,8 @@ use crate::index::{Added, Index};
 use crate::leaf::{self, LeafRef, Link, List};
 use crate::sync::AtomicU64;
 
-/// Levels above the list. With one leaf in four rising a level, 12 serve 4^12 = 16 M keys at full speed.
+/// Levels above the list. With one leaf in four rising a level, 12 serve 4^12 = 16 M keys at full
+/// speed.
 const LEVELS_MAX: usize = 12;
 
 /// Start of the generator of heights; any odd constant does.
@@ -61,7 +65,8 @@ impl SkipList {
         }
     }
 
-    /// The first leaf at or above `key`; `visit` gets the last leaf below it on each level, top down.
+    /// The first leaf at or above `key`; `visit` gets the last leaf below it on each level, top
+    /// down.
     fn search<'a>(
         &'a self,
         list: &'a List,
@@ -79,7 +84,8 @@ impl SkipList {
                     (level, below) => leaf::load(unsafe { self.link(below, level) }),
                 };
                 match next {
-                    // A leaf that was already found to be too high on the level above is not compared again.
+                    // A leaf that was already found to be too high on the level above is not
+                    // compared again.
                     Some(next) if Some(next) != above && next.key() < key => below = Some(next),
                     next => {
                         above = next;
@@ -131,7 +137,8 @@ impl Index for SkipList {
         let height = self.height_of_new_leaf();
         // SAFETY: the caller keeps the arena as long as the index.
         let leaf = unsafe { LeafRef::create(arena, height, key, version, entry) };
-        // SAFETY: each leaf of `below` was reached at its level, and the new one has `height` levels.
+        // SAFETY: each leaf of `below` was reached at its level, and the new one has `height`
+        // levels.
         let links =
             |level: usize| unsafe { (self.link(below[level].get(), level), leaf.tower(level)) };
         for level in 1..=height {

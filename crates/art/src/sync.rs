@@ -1,9 +1,10 @@
-//! The atomics of this crate: the standard ones, or, in its own unit tests, the same with a scheduling
-//! point before each operation.
+//! The atomics of this crate: the standard ones, or, in its own unit tests, the same with a
+//! scheduling point before each operation.
 //!
 //! Purpose: let the shuttle tests explore every order of the readers' loads and the writer's stores
-//! without a second build of the crate. Outside a shuttle run the scheduling point is one thread-local
-//! read, so that the other unit tests (and Miri, which explores weak memory) use the real atomics.
+//! without a second build of the crate. Outside a shuttle run the scheduling point is one
+//! thread-local read, so that the other unit tests (and Miri, which explores weak memory) use the
+//! real atomics.
 //!
 //! Invariant: every word that a reader may load while a writer stores is one of these types.
 
@@ -22,8 +23,8 @@ mod interleaved {
         static EXPLORING: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Runs `run` (a call of shuttle) with scheduling points on. Shuttle's threads are coroutines of the
-    /// calling thread, so a thread-local flag reaches all of them.
+    /// Runs `run` (a call of shuttle) with scheduling points on. Shuttle's threads are coroutines
+    /// of the calling thread, so a thread-local flag reaches all of them.
     pub(crate) fn explore(run: impl FnOnce()) {
         EXPLORING.set(true);
         run();

@@ -1,7 +1,7 @@
 //! A value that outlives the borrow it was found by, without a copy.
 //!
-//! Invariant: the bytes lie in the arena of the memtable that the value holds a share of; they were complete when
-//! found and never change, and the arena frees nothing before the last share is gone.
+//! Invariant: the bytes lie in the arena of the memtable that the value holds a share of; they were
+//! complete when found and never change, and the arena frees nothing before the last share is gone.
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,8 +14,9 @@ use crate::memtable::Memtable;
 
 /// The bytes of one value, holding its memtable alive.
 ///
-/// **Guarantees**: dereferences to the inserted bytes; a clone copies no bytes. `bytes::Bytes::from_owner` takes it.
-/// While one lives, the memory of the whole memtable stays: copy what is kept for long.
+/// **Guarantees**: dereferences to the inserted bytes; a clone copies no bytes.
+/// `bytes::Bytes::from_owner` takes it. While one lives, the memory of the whole memtable stays:
+/// copy what is kept for long.
 #[derive(Clone)]
 pub struct ValueRef {
     start: NonNull<u8>,

@@ -1,10 +1,11 @@
 //! Loading leaves ahead of a cursor.
 //!
-//! Purpose: leaves lie in memory in order of arrival, so a scan along their list would wait for memory at every key.
-//! The last nodes on the path of the cursor's key point to the next leaves; they are loaded together, and
-//! the walk that follows finds them in the cache.
+//! Purpose: leaves lie in memory in order of arrival, so a scan along their list would wait for
+//! memory at every key. The last nodes on the path of the cursor's key point to the next leaves;
+//! they are loaded together, and the walk that follows finds them in the cache.
 //!
-//! Invariant: only a hint. It may load too little, too much or the wrong leaves; nothing else depends on it.
+//! Invariant: only a hint. It may load too little, too much or the wrong leaves; nothing else
+//! depends on it.
 
 use std::ops::{ControlFlow, Range};
 
@@ -22,7 +23,8 @@ const PATH_NODES: usize = 3;
 /// Nodes below them that are gone through.
 const DEPTH: usize = 2;
 
-/// A path longer than this is not followed: in a tree this deep the way down costs more than it saves.
+/// A path longer than this is not followed: in a tree this deep the way down costs more than it
+/// saves.
 const LEVELS_MAX: usize = 48;
 
 /// See [`crate::index::Index::fetch_ahead`].
@@ -63,8 +65,9 @@ fn fetch_beyond<'a>(
     fetched
 }
 
-/// Loads leaves below the children in `range` until enough are on their way, and then the node that comes next,
-/// so that the next batch does not wait for it. Recursion is bounded by `depth`, not by the keys.
+/// Loads leaves below the children in `range` until enough are on their way, and then the node that
+/// comes next, so that the next batch does not wait for it. Recursion is bounded by `depth`, not by
+/// the keys.
 fn fetch_children<'a>(
     node: Node<'a>,
     range: Range<u16>,

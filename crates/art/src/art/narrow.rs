@@ -1,16 +1,20 @@
 //! Nodes of up to 4 and up to 16 children: the bytes lie side by side, in order of arrival.
 //!
 //! Invariants:
-//! - The byte in place `i` belongs to the child in place `i`. Places are filled from 0 on and never change after.
-//! - A place that is not filled repeats the byte of place 0. A search takes the first place that matches, so it
-//!   never ends in an unfilled one, and needs no count.
-//! - The child is stored before the word that contains its byte; a reader that finds the byte finds the child.
-//! - The bytes are read as whole words (of which only the writer stores), never as single bytes beside a store: one
-//!   load sees a consistent state and the compiler has no torn access to reason about.
+//! - The byte in place `i` belongs to the child in place `i`. Places are filled from 0 on and never
+//!   change after.
+//! - A place that is not filled repeats the byte of place 0. A search takes the first place that
+//!   matches, so it never ends in an unfilled one, and needs no count.
+//! - The child is stored before the word that contains its byte; a reader that finds the byte finds
+//!   the child.
+//! - The bytes are read as whole words (of which only the writer stores), never as single bytes
+//!   beside a store: one load sees a consistent state and the compiler has no torn access to reason
+//!   about.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::Ordering;
 
+use super::byte_set::ByteSet;
 use super::node::Header;
 use super::slot::{Child, Slot};
 use super::wide::Node48;
@@ -41,7 +45,8 @@ const _: () = assert!(size_of::<Node4>() == 48 && size_of::<Node16>() == 160);
 #[inline]
 fn position(word: u64, byte: u8) -> Option<usize> {
     let differences = word ^ (ONES * u64::from(byte));
-    // Sets the high bit of the lowest zero byte; higher ones may be wrong, but only the lowest counts.
+    // Sets the high bit of the lowest zero byte; higher ones may be wrong, but only the lowest
+    // counts.
     let zeros = differences.wrapping_sub(ONES) & !differences & HIGHS;
     (zeros != 0).then(|| zeros.trailing_zeros() as usize / 8)
 }
@@ -85,8 +90,8 @@ impl Node4 {
 
     #[inline]
     fn word(&self) -> u64 {
-        // Acquire: pairs with the Release of `add`; the child of each byte seen is seen too. The upper half
-        // must not match: it repeats the lower one.
+        // Acquire: pairs with the Release of `add`; the child of each byte seen is seen too. The
+        // upper half must not match: it repeats the lower one.
         let word = u64::from(self.header.bytes.load(Ordering::Acquire));
         word | word << 32
     }
@@ -163,8 +168,8 @@ impl Node4 {
 impl Node16 {
     #[inline]
     fn words(&self) -> [u64; 2] {
-        // Acquire: pairs with the Release of `add`. The two loads need not be of one moment: each byte is
-        // published on its own.
+        // Acquire: pairs with the Release of `add`. The two loads need not be of one moment: each
+        // byte is published on its own.
         [
             self.bytes[0].load(Ordering::Acquire),
             self.bytes[1].load(Ordering::Acquire),
@@ -234,54 +239,6 @@ impl Node16 {
             copy_terminator(&self.header, &node.header);
             node
         }
-    }
-}
-
-/// The bytes of a narrow node as a set, which has an order where the places have none.
-struct ByteSet([u64; 4]);
-
-impl ByteSet {
-    fn new(bytes: &[u8]) -> Self {
-        let mut words = [0; 4];
-        for byte in bytes {
-            words[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        }
-        Self(words)
-    }
-
-    /// Removes and returns the lowest byte (`Up`) or the highest.
-    fn take(&mut self, direction: Direction) -> Option<u8> {
-        let (index, bit) = match direction {
-            Direction::Up => {
-                let index = self.0.iter().position(|word| *word != 0)?;
-                (index, self.0[index].trailing_zeros())
-            }
-            Direction::Down => {
-                let index = self.0.iter().rposition(|word| *word != 0)?;
-                (index, self.0[index].ilog2())
-            }
-        };
-        self.0[index] ^= 1 << bit;
-        Some((index as u32 * u64::BITS + bit) as u8)
-    }
-
-    /// Shows `visit` the children of the bytes in `range`, nearest first.
-    fn visit<'a>(
-        mut self,
-        range: &Range<u16>,
-        direction: Direction,
-        slot: impl Fn(u8) -> Option<&'a Slot>,
-        visit: &mut dyn FnMut(Child<'a>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        while let Some(byte) = self.take(direction) {
-            if !range.contains(&u16::from(byte)) {
-                continue;
-            }
-            if let Some(child) = slot(byte).and_then(Slot::load) {
-                visit(child)?;
-            }
-        }
-        ControlFlow::Continue(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! A node of any size: what the four have in common, and the choice between them.
 //!
 //! Invariants (of every node from its publication on):
-//! - `level` never changes. All keys below share their first `level` bytes and are at least that long.
+//! - `level` never changes. All keys below share their first `level` bytes and are at least that
+//!   long.
 //! - It has at least one child for a byte, and two children with the terminator.
 //! - A byte, once present, stays present until the whole node is replaced.
 
@@ -38,7 +39,8 @@ impl Header {
     }
 }
 
-/// Lines of a node loaded ahead of a scan: a [`Node16`], not aligned to lines, lies in three or four.
+/// Lines of a node loaded ahead of a scan: a [`Node16`], not aligned to lines, lies in three or
+/// four.
 const FETCH_LINES: usize = 3;
 
 /// One past the highest byte, as a bound.
@@ -132,9 +134,10 @@ impl<'a> Node<'a> {
             .expect("a node has a child for a byte from its publication on")
     }
 
-    /// A leaf next to where `key` belongs among the children: the lowest of those for a higher byte if there is
-    /// one, else the highest of those for a lower byte. A child for the key's own byte is passed over (a key that
-    /// ends here may be found, though); the caller knows none that was there when it looked first.
+    /// A leaf next to where `key` belongs among the children: the lowest of those for a higher byte
+    /// if there is one, else the highest of those for a lower byte. A child for the key's own byte
+    /// is passed over (a key that ends here may be found, though); the caller knows none that was
+    /// there when it looked first.
     pub(super) fn neighbour(self, key: &[u8]) -> Neighbour<'a> {
         let Some(byte) = key.get(self.level()) else {
             return Neighbour::Above(self.lowest().lowest_leaf());
@@ -152,13 +155,15 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Adds `child` for `byte`, which is absent, to the node, which `place` holds; grows it if it is full.
+    /// Adds `child` for `byte`, which is absent, to the node, which `place` holds; grows it if it
+    /// is full.
     ///
     /// # Safety
-    /// `child` is in `arena`, which is that of the tree; `place` is the slot that leads to this node.
+    /// `child` is in `arena`, which is that of the tree; `place` is the slot that leads to this
+    /// node.
     pub(super) unsafe fn add(self, place: &Slot, arena: &mut Arena, byte: u8, child: Child<'_>) {
-        // SAFETY: `child` and the copy are in the arena of the tree, as the caller says; the copy gets the
-        // children of this node, which are too.
+        // SAFETY: `child` and the copy are in the arena of the tree, as the caller says; the copy
+        // gets the children of this node, which are too.
         unsafe {
             if each!(self, node => node.add(byte, child)) {
                 return;

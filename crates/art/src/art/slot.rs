@@ -3,10 +3,11 @@
 //! Purpose: the only place of the tree where raw pointers turn into references.
 //!
 //! Invariants:
-//! - A slot is empty or holds the address of a complete leaf or node in the arena of the tree that the slot belongs to,
-//!   plus its tag. So a reference to a slot, which borrows the tree, makes references to children as long as itself.
-//! - The tag is in the pointer, not in the node, so that a reader knows how to search a node before its
-//!   first cache line has arrived.
+//! - A slot is empty or holds the address of a complete leaf or node in the arena of the tree that
+//!   the slot belongs to, plus its tag. So a reference to a slot, which borrows the tree, makes
+//!   references to children as long as itself.
+//! - The tag is in the pointer, not in the node, so that a reader knows how to search a node before
+//!   its first cache line has arrived.
 
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -99,8 +100,9 @@ impl<'a> Child<'a> {
     pub(super) fn target(self) -> Target<'a> {
         let tag = self.tagged.as_ptr().addr() & TAG_MASK;
         let pointer = self.tagged.as_ptr().map_addr(|address| address & !TAG_MASK);
-        // SAFETY: by the invariant of slots the pointer without its tag is the address of a complete leaf or node of
-        // the kind the tag says, alive for `'a`; no exclusive reference to it exists since it was written.
+        // SAFETY: by the invariant of slots the pointer without its tag is the address of a
+        // complete leaf or node of the kind the tag says, alive for `'a`; no exclusive reference to
+        // it exists since it was written.
         unsafe {
             match tag {
                 TAG_LEAF => Target::Leaf(LeafRef::from_ptr(NonNull::new_unchecked(

@@ -22,8 +22,9 @@ impl Art {
         }
     }
 
-    /// The slot on the path of `key` that holds the first child whose level is not below `shared`, that
-    /// child, and what it is. Only for a key of which a leaf in the tree has the first `shared` bytes.
+    /// The slot on the path of `key` that holds the first child whose level is not below `shared`,
+    /// that child, and what it is. Only for a key of which a leaf in the tree has the first
+    /// `shared` bytes.
     fn place<'a>(&'a self, key: &[u8], shared: usize) -> (&'a Slot, Child<'a>, Target<'a>) {
         let mut slot = &self.root;
         loop {
@@ -85,8 +86,9 @@ impl Index for Art {
             return Some(nearest);
         }
         let neighbour = match self.place(key, shared) {
-            // Inserts since `nearest` was found may have added a child for the key's own byte here. It holds only
-            // those new keys, which need not be seen: the neighbours on either side of it still enclose all others.
+            // Inserts since `nearest` was found may have added a child for the key's own byte here.
+            // It holds only those new keys, which need not be seen: the neighbours on either side
+            // of it still enclose all others.
             (_, _, Target::Node(node)) if node.level() == shared => node.neighbour(key),
             // All leaves of this child, `nearest` among them, are on the same side of the key.
             (_, child, _) if ours < theirs => Neighbour::Above(child.lowest_leaf()),
@@ -170,7 +172,8 @@ unsafe fn add_leaf(
     }
 }
 
-/// A new node at `level` over two children, of which at most one has no byte and becomes the terminator.
+/// A new node at `level` over two children, of which at most one has no byte and becomes the
+/// terminator.
 ///
 /// # Safety
 /// Both children are in `arena`, which is that of the tree.

@@ -1,8 +1,9 @@
 //! Nodes of up to 48 and up to 256 children: a table by byte.
 //!
 //! Invariants:
-//! - [`Node48`]: the entry of a byte is 0 (absent) or one more than the place of its child. Places are filled from
-//!   0 on; the child is stored before the entry that leads to it, and neither changes after.
+//! - [`Node48`]: the entry of a byte is 0 (absent) or one more than the place of its child. Places
+//!   are filled from 0 on; the child is stored before the entry that leads to it, and neither
+//!   changes after.
 //! - [`Node256`]: a byte is present if its slot is set.
 
 use std::ops::{ControlFlow, Range};

@@ -87,7 +87,8 @@ fn a_longer_value_is_refused() {
     memtable(Structure::Art).insert(b"", 1, entry(&vec![0; VALUE_BYTES_MAX + 1]));
 }
 
-/// Every key is a prefix of the next: the deepest tree that so many bytes allow, and a node for every byte.
+/// Every key is a prefix of the next: the deepest tree that so many bytes allow, and a node for
+/// every byte.
 #[test]
 fn a_tree_as_deep_as_its_keys_are_long_needs_no_stack() {
     const DEPTH: usize = if cfg!(miri) { 100 } else { 3_000 };

@@ -1,8 +1,9 @@
-//! A memtable against an ordered map: the same operations from a stream of bytes, for the property test and the
-//! fuzz target.
+//! A memtable against an ordered map: the same operations from a stream of bytes, for the property
+//! test and the fuzz target.
 //!
-//! Keys are drawn from an alphabet and a set of stems that make prefixes of each other, long shared prefixes, the empty
-//! key and the bytes 0x00 and 0xff common; versions come out of order and repeat.
+//! Keys are drawn from an alphabet and a set of stems that make prefixes of each other, long shared
+//! prefixes, the empty key and the bytes 0x00 and 0xff common; versions come out of order and
+//! repeat.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +43,9 @@ impl Choices<'_> {
         usize::from(self.byte()) % limit
     }
 
-    /// One arbitrary byte and perhaps another (for nodes of all sizes); or a stem, often empty, letters of the
-    /// alphabet and perhaps an arbitrary byte among them (for long shared prefixes and keys that end anywhere).
+    /// One arbitrary byte and perhaps another (for nodes of all sizes); or a stem, often empty,
+    /// letters of the alphabet and perhaps an arbitrary byte among them (for long shared prefixes
+    /// and keys that end anywhere).
     fn key(&mut self) -> Vec<u8> {
         let mut key = match self.below(16) {
             8.. => {
@@ -84,7 +86,8 @@ impl Choices<'_> {
     }
 }
 
-/// Applies what `bytes` says to a memtable of each structure and to the model, and compares every answer.
+/// Applies what `bytes` says to a memtable of each structure and to the model, and compares every
+/// answer.
 pub(crate) fn check(bytes: &[u8]) {
     for structure in [Structure::Art, Structure::SkipList] {
         let options = MemtableOptions {

@@ -182,11 +182,11 @@ impl DataBlock {
         Ok(entry)
     }
 
-    /// Reads every entry: order, restart points and lengths are what a writer makes. For verification.
-    pub(crate) fn check(&self) -> Result<(), Malformed> {
+    /// Reads every entry: order, restart points and lengths are what a writer makes; their number.
+    pub(crate) fn check(&self) -> Result<u64, Malformed> {
         let mut key: Vec<u8> = Vec::new();
         let mut before: Option<(Vec<u8>, u64)> = None;
-        let (mut offset, mut restart) = (0, 0);
+        let (mut offset, mut restart, mut entry_count) = (0, 0, 0);
         while offset < self.entries_end {
             let entry = self.entry(offset)?;
             if restart < self.restart_count && self.restart(restart)? == offset {
@@ -207,6 +207,7 @@ impl DataBlock {
             }
             before = Some((key.clone(), entry.version));
             offset = entry.value.end;
+            entry_count += 1;
         }
         if restart != self.restart_count {
             return Err(Malformed::new(
@@ -214,6 +215,6 @@ impl DataBlock {
                 "one between entries",
             ));
         }
-        Ok(())
+        Ok(entry_count)
     }
 }

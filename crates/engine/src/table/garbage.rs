@@ -18,7 +18,7 @@ pub(crate) struct Span {
     pub(crate) bytes: u64,
 }
 
-/// The spans of one table, by `until`.
+/// The spans of one table, by `until`, then `from`, each pair once.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Garbage {
     spans: Vec<Span>,
@@ -39,9 +39,13 @@ impl Garbage {
 
     /// Adds a span; the two neighbours whose union is shortest become one when there are too many.
     pub(crate) fn add(&mut self, span: Span) {
-        let index = self.spans.partition_point(|other| other.until < span.until);
-        let covers = |other: &&mut Span| other.from <= span.from && span.until <= other.until;
-        if let Some(other) = self.spans.get_mut(index).filter(|other| covers(&other)) {
+        let place = |other: &Span| (other.until, other.from);
+        let index = self
+            .spans
+            .partition_point(|other| place(other) < place(&span));
+        if let Some(other) = self.spans.get_mut(index)
+            && place(other) == place(&span)
+        {
             other.bytes = other.bytes.saturating_add(span.bytes);
             return;
         }
@@ -73,9 +77,17 @@ impl Garbage {
             return;
         };
         let left = self.spans.remove(index);
-        if let Some(right) = self.spans.get_mut(index) {
-            right.from = right.from.min(left.from);
-            right.bytes = right.bytes.saturating_add(left.bytes);
+        if index < self.spans.len() {
+            let right = self.spans.remove(index);
+            let (from, bytes) = (
+                right.from.min(left.from),
+                right.bytes.saturating_add(left.bytes),
+            );
+            self.add(Span {
+                from,
+                bytes,
+                ..right
+            });
         }
     }
 }

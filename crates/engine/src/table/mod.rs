@@ -37,6 +37,10 @@ mod malformed;
 mod read_ahead;
 mod reader;
 mod summary;
+#[cfg(test)]
+mod table_test;
+#[cfg(test)]
+pub(crate) mod testing;
 mod writer;
 
 pub(crate) use cursor::{CursorOptions, Reading, TableCursor};

@@ -204,6 +204,43 @@ impl Table {
         Ok(Progress::GoesOn)
     }
 
+    /// Reads every block past the cache and checks it: checksums, order of entries, counts, bounds.
+    ///
+    /// # Errors
+    /// `Corrupt` at the first damage; I/O.
+    pub(crate) fn verify(&self) -> Result<u64, Error> {
+        let (mut entry_count, mut ahead) = (0, ReadAhead::default());
+        for index in 0..self.top.entry_count() {
+            let handle = self.partition_handle(index)?;
+            let payload = self.read_block(Content::Partition, handle)?;
+            let partition = IndexBlock::parse(payload);
+            let partition = partition.map_err(|error| self.damaged(handle, error))?;
+            for place in 0..partition.entry_count() {
+                let data = partition
+                    .handle(place)
+                    .map_err(|error| self.damaged(handle, error))?;
+                let block = self.data_block_ahead(data, &mut ahead)?;
+                entry_count += block.check().map_err(|error| self.damaged(data, error))?;
+            }
+        }
+        if entry_count != self.summary.entry_count {
+            let expected = format!("{} entries in all", self.summary.entry_count);
+            return Err(Error::corrupt(
+                &self.path,
+                0,
+                expected,
+                entry_count.to_string(),
+            ));
+        }
+        Ok(entry_count)
+    }
+
+    /// Figures of the cache that the table reads through.
+    #[cfg(test)]
+    pub(crate) fn cache_figures(&self) -> crate::cache::CacheFigures {
+        self.cache.figures()
+    }
+
     /// The top index: one entry for each partition.
     pub(super) fn top(&self) -> &IndexBlock {
         &self.top

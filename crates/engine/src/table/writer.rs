@@ -29,6 +29,8 @@ const WRITE_BYTES: usize = 1 << 20;
 pub(crate) struct TableOptions {
     /// Payload of a data block; an entry larger than that gets a block of its own.
     pub(crate) block_bytes: usize,
+    /// Payload of an index partition with its filter.
+    pub(crate) partition_bytes: usize,
     pub(crate) compression: Compression,
     pub(crate) filter: FilterPolicy,
 }
@@ -47,6 +49,7 @@ impl Default for TableOptions {
     fn default() -> Self {
         Self {
             block_bytes: 8 << 10,
+            partition_bytes: PARTITION_BYTES,
             compression: Compression::Lz4,
             filter: FilterPolicy::Bloom,
         }
@@ -255,7 +258,7 @@ impl TableWriter {
         if self.pending.len() >= WRITE_BYTES {
             self.write_pending()?;
         }
-        if self.partition.byte_count() >= PARTITION_BYTES {
+        if self.partition.byte_count() >= self.options.partition_bytes {
             self.finish_partition()?;
         }
         Ok(())

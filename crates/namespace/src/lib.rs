@@ -28,10 +28,10 @@ mod records;
 mod walk;
 
 pub use api::{
-    BodyStorage, BodySummary, Changed, Content, Context, DirEntry, Expect, Follow, Mount,
-    NewAttributes, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place,
-    Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed, Session,
-    SessionState, SetAttributes, SetTime, Target, Usage, View,
+    BodyStorage, BodySummary, Changed, CheckReport, Content, Context, DirEntry, Expect, Follow,
+    Mount, NewAttributes, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place,
+    Problem, ProblemKind, Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode,
+    Renamed, Session, SessionState, SetAttributes, SetTime, Target, Usage, View,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;

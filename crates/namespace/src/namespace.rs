@@ -42,10 +42,19 @@ pub(crate) struct Inner {
     pub(crate) ids: Ids,
     pub(crate) mounts: RwLock<Vec<Mount>>,
     floor: AtomicU64,
-    /// Version of the last command that wrote the floor.
-    pub(crate) floor_written: Mutex<Version>,
+    /// The last time that the floor was raised.
+    pub(crate) floor_written: Mutex<FloorWritten>,
     /// Held by the one round of background work that runs at a time.
     pub(crate) reclaiming: Mutex<()>,
+}
+
+/// A raising of the floor.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FloorWritten {
+    /// The version of the command.
+    pub(crate) raised: Version,
+    /// The newest version before it.
+    pub(crate) newest_before: Version,
 }
 
 impl Namespace {
@@ -69,7 +78,7 @@ impl Namespace {
             options,
             ids: Ids::new(salt),
             floor: AtomicU64::new(floor),
-            floor_written: Mutex::new(Version::ZERO),
+            floor_written: Mutex::default(),
             reclaiming: Mutex::new(()),
         };
         let namespace = Self {

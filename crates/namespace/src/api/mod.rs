@@ -2,9 +2,11 @@
 //!
 //! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`] (what a
 //! lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`] (upload sessions and
-//! garbage), [`options`].
+//! garbage), [`options`],
+//! [`check`].
 
 mod change;
+mod check;
 mod context;
 mod mount;
 mod node;
@@ -16,6 +18,7 @@ mod target;
 pub use change::{
     Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, Usage,
 };
+pub use check::{CheckReport, Problem, ProblemKind};
 pub use context::{Context, View};
 pub use mount::Mount;
 pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};

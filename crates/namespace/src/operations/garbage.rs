@@ -9,6 +9,7 @@
 //! - every command here is bounded, whatever the size of tree or body.
 
 use crate::failure::{contradiction, from_engine, from_shard, malformed};
+use crate::namespace::FloorWritten;
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::{
@@ -134,7 +135,10 @@ impl Namespace {
         let step = FLOOR_STEP_MS.min(retention_ms / 2);
         let floor = self.floor();
         let mut written = self.inner.floor_written.lock();
-        if wanted > floor && newest > *written && wanted.millis() >= floor.millis() + step {
+        // When nothing but the last raising happened since, and the floor is past all before it, a higher floor frees
+        // nothing.
+        let useful = newest != written.raised || floor < written.newest_before;
+        if useful && wanted > floor && wanted.millis() >= floor.millis() + step {
             let writes = vec![Write::Put(system::floor(), system::encode(wanted.as_u64()))];
             let command = Command {
                 writes,
@@ -144,7 +148,10 @@ impl Namespace {
                 .shard()
                 .execute(command, Durability::Synced)
                 .map_err(from_shard)?;
-            *written = applied.version;
+            *written = FloorWritten {
+                raised: applied.version,
+                newest_before: newest,
+            };
             self.raise_floor(wanted);
         }
         let grace = Version::from_millis(now.saturating_sub(READ_GRACE_MS));

@@ -4,6 +4,7 @@
 //! read uses one [`crate::reader::Reader`].
 
 mod attributes;
+mod check;
 mod garbage;
 mod link;
 mod make;

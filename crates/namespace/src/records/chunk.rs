@@ -34,3 +34,14 @@ pub(crate) fn encode(extents: &[Extent]) -> Bytes {
 pub(crate) fn decode(bytes: &[u8], size: u64) -> Result<Vec<Extent>, Malformed> {
     decode_extents(&mut Decoder::new(bytes, FORMAT)?, size)
 }
+
+/// The generation in a key.
+pub(crate) fn generation(key: &[u8]) -> Result<Generation, Malformed> {
+    let bytes = key.get(12..20).and_then(|bytes| bytes.try_into().ok());
+    let flaw = || Malformed {
+        offset: 12,
+        expected: "8 bytes",
+        got: key.len().to_string(),
+    };
+    Ok(Generation::new(u64::from_be_bytes(bytes.ok_or_else(flaw)?)))
+}

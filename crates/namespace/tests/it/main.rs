@@ -1,4 +1,5 @@
 //! The namespace from outside: operations and their errors, garbage, concurrency, crashes, and a model.
 
+mod garbage;
 mod operations;
 mod support;

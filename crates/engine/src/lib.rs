@@ -35,6 +35,7 @@ mod error;
 mod keyspace;
 mod manifest;
 mod mark;
+mod merge;
 mod options;
 mod range;
 mod record;

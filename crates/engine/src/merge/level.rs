@@ -1,0 +1,196 @@
+//! A walk over tables that follow each other: those of a level below 0, or a single one.
+//!
+//! Invariants: the tables are in order and share no key (they may meet in one where a range tombstone ends); a table
+//! is touched only when the walk reaches it, so a scan of one directory costs one table of each level.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    Error,
+    entry::EntryKind,
+    table::{CursorOptions, Table, TableCursor},
+};
+
+/// The tables of a level that may have entries of `key`: one, or two where a range tombstone ends at `key`.
+pub(crate) fn tables_at<'a>(
+    tables: &'a [Arc<Table>],
+    key: &'a [u8],
+) -> impl Iterator<Item = &'a Arc<Table>> {
+    let first = tables.partition_point(|table| table.summary().largest.as_slice() < key);
+    let rest = tables.get(first..).unwrap_or_default();
+    rest.iter()
+        .take_while(move |table| table.summary().smallest.as_slice() <= key)
+}
+
+/// A cursor over the entries of the tables, at an entry or at none.
+pub(crate) struct LevelCursor {
+    tables: Arc<[Arc<Table>]>,
+    options: CursorOptions,
+    /// The table of the cursor.
+    index: usize,
+    cursor: Option<TableCursor>,
+}
+
+impl LevelCursor {
+    /// A cursor at no entry.
+    pub(crate) fn new(tables: Arc<[Arc<Table>]>, options: CursorOptions) -> Self {
+        Self {
+            tables,
+            options,
+            index: 0,
+            cursor: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_valid(&self) -> bool {
+        self.cursor.as_ref().is_some_and(TableCursor::is_valid)
+    }
+
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        self.cursor.as_ref().map_or(&[], TableCursor::key)
+    }
+
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.cursor.as_ref().map_or(0, TableCursor::version)
+    }
+
+    #[inline]
+    pub(crate) fn kind(&self) -> EntryKind {
+        self.cursor
+            .as_ref()
+            .map_or(EntryKind::Delete, TableCursor::kind)
+    }
+
+    #[inline]
+    pub(crate) fn value(&self) -> &[u8] {
+        self.cursor.as_ref().map_or(&[], TableCursor::value)
+    }
+
+    pub(crate) fn value_bytes(&self) -> Bytes {
+        self.cursor
+            .as_ref()
+            .map_or_else(Bytes::new, TableCursor::value_bytes)
+    }
+
+    pub(crate) fn seek_to_first(&mut self) -> Result<(), Error> {
+        self.enter(0);
+        if let Some(cursor) = &mut self.cursor {
+            cursor.seek_to_first()?;
+        }
+        self.find_up()
+    }
+
+    pub(crate) fn seek_to_last(&mut self) -> Result<(), Error> {
+        self.enter(self.tables.len().wrapping_sub(1));
+        if let Some(cursor) = &mut self.cursor {
+            cursor.seek_to_last()?;
+        }
+        self.find_down()
+    }
+
+    /// To the first entry at or after `(key, version)`.
+    pub(crate) fn seek(&mut self, key: &[u8], version: u64) -> Result<(), Error> {
+        let is_before = |table: &Arc<Table>| table.summary().largest.as_slice() < key;
+        let index = self.tables.partition_point(is_before);
+        if self.cursor.is_none() || index != self.index {
+            self.enter(index);
+        }
+        if let Some(cursor) = &mut self.cursor {
+            cursor.seek(key, version)?;
+        }
+        self.find_up()
+    }
+
+    /// To the last entry at or before `(key, version)`.
+    pub(crate) fn seek_for_prev(&mut self, key: &[u8], version: u64) -> Result<(), Error> {
+        let is_begun = |table: &Arc<Table>| table.summary().smallest.as_slice() <= key;
+        let count = self.tables.partition_point(is_begun);
+        self.enter(count.wrapping_sub(1));
+        if let Some(cursor) = &mut self.cursor {
+            cursor.seek_for_prev(key, version)?;
+        }
+        self.find_down()
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<(), Error> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
+        cursor.next()?;
+        if cursor.is_valid() {
+            return Ok(());
+        }
+        self.find_up()
+    }
+
+    #[inline]
+    pub(crate) fn prev(&mut self) -> Result<(), Error> {
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
+        cursor.prev()?;
+        if cursor.is_valid() {
+            return Ok(());
+        }
+        self.find_down()
+    }
+
+    /// While the current table has no more entries, the next one's first, unless it is beyond the bounds.
+    fn find_up(&mut self) -> Result<(), Error> {
+        while self
+            .cursor
+            .as_ref()
+            .is_some_and(|cursor| !cursor.is_valid())
+        {
+            self.enter(self.index + 1);
+            let begins_beyond = |table: &Arc<Table>| {
+                let upper = self.options.upper.as_deref();
+                upper.is_some_and(|upper| upper <= table.summary().smallest.as_slice())
+            };
+            if self.tables.get(self.index).is_some_and(begins_beyond) {
+                self.cursor = None;
+            }
+            if let Some(cursor) = &mut self.cursor {
+                cursor.seek_to_first()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`LevelCursor::find_up`], downwards.
+    fn find_down(&mut self) -> Result<(), Error> {
+        while self
+            .cursor
+            .as_ref()
+            .is_some_and(|cursor| !cursor.is_valid())
+        {
+            self.enter(self.index.wrapping_sub(1));
+            let ends_before = |table: &Arc<Table>| {
+                let lower = self.options.lower.as_deref();
+                lower.is_some_and(|lower| table.summary().largest.as_slice() < lower)
+            };
+            if self.tables.get(self.index).is_some_and(ends_before) {
+                self.cursor = None;
+            }
+            if let Some(cursor) = &mut self.cursor {
+                cursor.seek_to_last()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a table the current one; at none when there is no such table.
+    fn enter(&mut self, index: usize) {
+        self.index = index;
+        self.cursor = self
+            .tables
+            .get(index)
+            .map(|table| TableCursor::new(Arc::clone(table), self.options.clone()));
+    }
+}

@@ -1,0 +1,198 @@
+//! Merges against a sorted list of all entries.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::{Cover, EntryMerge, LevelCursor, Source, TableSource, VisibleMerge, tables_at};
+use crate::{
+    Compression, Direction,
+    entry::{EntryKind, RangeTombstone},
+    table::{
+        CursorOptions, LookupKey, Table, TableOptions,
+        testing::{OwnedEntry, sort, table},
+    },
+};
+
+struct TableCover(Arc<Table>);
+
+impl Cover for TableCover {
+    fn covering(&self, key: &[u8], at: u64) -> Option<u64> {
+        self.0.range_tombstones().covering(key, at)
+    }
+}
+
+fn keys() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(0..3_u8, 0..4)
+}
+
+/// Entries with the number of the run that has them.
+fn runs() -> impl Strategy<Value = Vec<Vec<OwnedEntry>>> {
+    let entry = (keys(), 1..40_u64, any::<bool>(), 0..4_usize);
+    proptest::collection::vec(entry, 0..160).prop_map(|entries| {
+        let mut seen = BTreeMap::new();
+        let mut runs = vec![Vec::new(); 4];
+        for (key, version, put, run) in entries {
+            // Several runs may have the same entry, but then the same.
+            let put = *seen.entry((key.clone(), version)).or_insert(put);
+            runs[run].push(match put {
+                true => OwnedEntry::put(&key, version, &version.to_be_bytes()),
+                false => OwnedEntry::delete(&key, version),
+            });
+        }
+        runs.iter_mut().for_each(sort);
+        runs
+    })
+}
+
+fn tombstones() -> impl Strategy<Value = Vec<RangeTombstone>> {
+    let one = (keys(), keys(), 1..40_u64);
+    proptest::collection::vec(one, 0..3).prop_map(|ranges| {
+        let ranges = ranges.into_iter().filter(|(start, end, _)| start < end);
+        ranges
+            .map(|(start, end, version)| RangeTombstone {
+                start,
+                end,
+                version,
+            })
+            .collect()
+    })
+}
+
+/// Cuts a run into tables of a level, never between versions of a key.
+fn level(run: &[OwnedEntry], tombstones: &[RangeTombstone]) -> Arc<[Arc<Table>]> {
+    let options = TableOptions {
+        block_bytes: 60,
+        partition_bytes: 150,
+        compression: Compression::None,
+        ..TableOptions::default()
+    };
+    let groups: Vec<_> = run.chunk_by(|a, b| a.key == b.key).collect();
+    let mut tables = Vec::new();
+    for (id, groups) in groups.chunks(5).enumerate() {
+        tables.push(table(id as u64, &groups.concat(), &[], options));
+    }
+    if !tombstones.is_empty() {
+        tables = vec![table(99, run, tombstones, options)];
+    }
+    tables.into()
+}
+
+fn cursor(tables: &Arc<[Arc<Table>]>, lower: Option<&[u8]>, upper: Option<&[u8]>) -> LevelCursor {
+    let options = CursorOptions {
+        lower: lower.map(Bytes::copy_from_slice),
+        upper: upper.map(Bytes::copy_from_slice),
+        ..CursorOptions::default()
+    };
+    LevelCursor::new(Arc::clone(tables), options)
+}
+
+/// What a read at `at` sees.
+fn visible(
+    runs: &[Vec<OwnedEntry>],
+    tombstones: &[RangeTombstone],
+    at: u64,
+) -> BTreeMap<Vec<u8>, OwnedEntry> {
+    let mut newest: BTreeMap<Vec<u8>, OwnedEntry> = BTreeMap::new();
+    for entry in runs.iter().flatten().filter(|entry| entry.version <= at) {
+        let slot = newest
+            .entry(entry.key.clone())
+            .or_insert_with(|| entry.clone());
+        if entry.version > slot.version {
+            *slot = entry.clone();
+        }
+    }
+    newest.retain(|key, entry| {
+        entry.kind == EntryKind::Put
+            && !tombstones
+                .iter()
+                .any(|tombstone| tombstone.hides(key, entry.version, at))
+    });
+    newest
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_scan_shows_each_visible_key_once(
+        runs in runs(),
+        tombstones in tombstones(),
+        bounds in (keys(), proptest::option::of(keys())),
+        at in 0..42_u64,
+        reverse: bool,
+    ) {
+        let (start, end) = bounds;
+        let levels: Vec<_> = runs
+            .iter()
+            .enumerate()
+            .map(|(number, run)| level(run, if number == 1 { &tombstones } else { &[] }))
+            .collect();
+        let direction = if reverse { Direction::Reverse } else { Direction::Forward };
+        let sources: Vec<TableSource> = levels
+            .iter()
+            .map(|tables| match direction {
+                Direction::Forward => {
+                    TableSource::forward(cursor(tables, None, end.as_deref()), &start, at).unwrap()
+                }
+                Direction::Reverse => {
+                    let cursor = cursor(tables, Some(&start), None);
+                    TableSource::reverse(cursor, end.as_deref(), at).unwrap()
+                }
+            })
+            .collect();
+        let covers = levels.iter().flat_map(|tables| tables.iter().cloned().map(TableCover));
+        let limit = match direction {
+            Direction::Forward => end.clone(),
+            Direction::Reverse => Some(start.clone()),
+        };
+        let mut merge = VisibleMerge::new((sources, covers.collect()), direction, at, limit);
+        let mut found = Vec::new();
+        while merge.next().unwrap() {
+            let value = merge.value().unwrap().to_vec();
+            found.push((merge.key().to_vec(), merge.version(), value));
+        }
+        let mut expected: Vec<_> = visible(&runs, &tombstones, at)
+            .into_values()
+            .filter(|e| start <= e.key && end.as_ref().is_none_or(|end| e.key < *end))
+            .map(|entry| (entry.key, entry.version, entry.value))
+            .collect();
+        if reverse {
+            expected.reverse();
+        }
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_merge_of_entries_is_their_union(runs in runs()) {
+        let cursors = runs.iter().map(|run| cursor(&level(run, &[]), None, None)).collect();
+        let mut merge = EntryMerge::new(cursors).unwrap();
+        let mut found = Vec::new();
+        while let Some(entry) = merge.current() {
+            let (key, value) = (entry.key().to_vec(), entry.value().to_vec());
+            found.push(OwnedEntry { key, version: entry.version(), kind: entry.kind(), value });
+            merge.next().unwrap();
+        }
+        let mut expected = runs.concat();
+        sort(&mut expected);
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_level_is_asked_at_the_right_table(runs in runs(), key in keys(), at in 0..42_u64) {
+        let tables = level(&runs[0], &[]);
+        let found = tables_at(&tables, &key)
+            .find_map(|table| table.get(&LookupKey::new(&key), at).unwrap())
+            .map(|found| found.version);
+        let own = runs[0].iter().filter(|entry| entry.key == key && entry.version <= at);
+        prop_assert_eq!(found, own.map(|entry| entry.version).max());
+        let mut source = TableSource::forward(cursor(&tables, None, None), &key, at).unwrap();
+        let mut keys = 0;
+        while source.key().is_some() {
+            source.advance().unwrap();
+            keys += 1;
+        }
+        prop_assert!(keys <= tables.iter().map(|t| t.summary().key_count).sum::<u64>());
+    }
+}

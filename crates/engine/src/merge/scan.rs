@@ -1,0 +1,168 @@
+//! What a scan shows: each visible key once, at one version, over all sources.
+//!
+//! Invariants: of the entries that the sources have of a key, the one with the highest version counts, whichever
+//! source it is in; a key whose entry is a deletion, or was written below a range tombstone's version, is not shown.
+
+use super::heap::Heap;
+use crate::{Direction, Error, Value, entry::EntryKind};
+
+/// One ordered source of a scan: a memtable, a table, a level. It knows the scan's version and direction.
+pub(crate) trait Source {
+    /// The current key; `None` when there are no more.
+    fn key(&self) -> Option<&[u8]>;
+    /// The version of the newest entry of the key at or below the scan's version.
+    fn version(&self) -> u64;
+    /// Its kind.
+    fn kind(&self) -> EntryKind;
+    /// Its value.
+    fn value(&self) -> Value;
+    /// To the next key, in the scan's direction, that has such an entry.
+    ///
+    /// # Errors
+    /// `Corrupt`; I/O.
+    fn advance(&mut self) -> Result<(), Error>;
+}
+
+/// Range tombstones that a scan has to mind.
+pub(crate) trait Cover {
+    /// The newest version at or below `at` that deletes `key`.
+    fn covering(&self, key: &[u8], at: u64) -> Option<u64>;
+}
+
+/// The merge of a scan, before its first key or at one.
+pub(crate) struct VisibleMerge<S, C> {
+    sources: Vec<S>,
+    covers: Vec<C>,
+    heap: Heap,
+    direction: Direction,
+    at: u64,
+    /// Exclusive end in the direction of the scan (forward), inclusive (reverse): `None` for none.
+    limit: Option<Vec<u8>>,
+    key: Vec<u8>,
+    is_begun: bool,
+}
+
+impl<S: Source, C: Cover> VisibleMerge<S, C> {
+    /// Merges sources that stand at their first keys. A forward scan ends before `limit`, a reverse one after it.
+    pub(crate) fn new(
+        (sources, covers): (Vec<S>, Vec<C>),
+        direction: Direction,
+        at: u64,
+        limit: Option<Vec<u8>>,
+    ) -> Self {
+        let numbers = sources
+            .iter()
+            .enumerate()
+            .filter(|(_, source)| source.key().is_some());
+        let numbers = numbers.map(|(number, _)| number).collect();
+        let heap = Heap::new(numbers, |a, b| is_before(&sources, direction, a, b));
+        Self {
+            sources,
+            covers,
+            heap,
+            direction,
+            at,
+            limit,
+            key: Vec::new(),
+            is_begun: false,
+        }
+    }
+
+    /// To the next visible key; whether there is one. After `false` or an error, not to be called again.
+    ///
+    /// # Errors
+    /// `Corrupt`; I/O.
+    pub(crate) fn next(&mut self) -> Result<bool, Error> {
+        loop {
+            if self.is_begun {
+                self.leave_key()?;
+            }
+            self.is_begun = true;
+            let Some(source) = self.current() else {
+                return Ok(false);
+            };
+            let key = source.key().unwrap_or_default();
+            let is_beyond = match (&self.limit, self.direction) {
+                (None, _) => false,
+                (Some(limit), Direction::Forward) => key >= limit.as_slice(),
+                (Some(limit), Direction::Reverse) => key < limit.as_slice(),
+            };
+            if is_beyond {
+                return Ok(false);
+            }
+            let is_hidden = source.kind() == EntryKind::Delete || self.is_covered(source);
+            // The borrow of `source` ends here: the key is copied into a buffer of the merge.
+            let mut buffer = std::mem::take(&mut self.key);
+            buffer.clear();
+            buffer.extend_from_slice(self.current().and_then(Source::key).unwrap_or_default());
+            self.key = buffer;
+            if !is_hidden {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The current key.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The version of its entry.
+    pub(crate) fn version(&self) -> u64 {
+        self.current().map_or(0, Source::version)
+    }
+
+    /// Its value; `None` at no key.
+    pub(crate) fn value(&self) -> Option<Value> {
+        self.current().map(Source::value)
+    }
+
+    fn current(&self) -> Option<&S> {
+        self.sources.get(self.heap.top()?)
+    }
+
+    fn is_covered(&self, source: &S) -> bool {
+        let key = source.key().unwrap_or_default();
+        let mut versions = self
+            .covers
+            .iter()
+            .filter_map(|cover| cover.covering(key, self.at));
+        versions.any(|version| version > source.version())
+    }
+
+    /// Moves every source past the current key.
+    fn leave_key(&mut self) -> Result<(), Error> {
+        while let Some(top) = self.heap.top() {
+            let Some(source) = self.sources.get_mut(top) else {
+                return Ok(());
+            };
+            if source.key() != Some(&self.key) {
+                return Ok(());
+            }
+            source.advance()?;
+            let is_exhausted = source.key().is_none();
+            let (sources, direction) = (&self.sources, self.direction);
+            let is_before = |a, b| is_before(sources, direction, a, b);
+            if is_exhausted {
+                self.heap.remove_top(is_before);
+            } else {
+                self.heap.settle_top(is_before);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// By key in the direction of the scan, then newest version, then newest source.
+#[inline]
+fn is_before<S: Source>(sources: &[S], direction: Direction, a: usize, b: usize) -> bool {
+    let (Some(left), Some(right)) = (sources.get(a), sources.get(b)) else {
+        return a < b;
+    };
+    let by_key = match direction {
+        Direction::Forward => left.key().cmp(&right.key()),
+        Direction::Reverse => right.key().cmp(&left.key()),
+    };
+    let by_version = || right.version().cmp(&left.version());
+    by_key.then_with(by_version).then(a.cmp(&b)).is_lt()
+}

@@ -1,0 +1,431 @@
+//! Random histories, model beside namespace: every outcome, every version, every page is compared.
+
+use super::state::{Expected, Id, Kind, Model, ROOT};
+use crate::support::{Store, inline, path, reason};
+use bytes::Bytes;
+use nokv_namespace::{
+    Content, Expect, Follow, NewAttributes, Node, Page, Parents, Publish, PublishItem, Remove,
+    RenameMode, SetAttributes, SetTime, View,
+};
+use nokv_types::{Failure, Generation, Name, NodeId, NodeKind, NsPath, Reason, TimeNanos, Version};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+type Text = Vec<&'static str>;
+
+#[derive(Clone, Debug)]
+enum Op {
+    MakeDir {
+        at: Text,
+        parents: bool,
+    },
+    Symlink {
+        at: Text,
+        target: &'static str,
+    },
+    Link {
+        from: Text,
+        to: Text,
+    },
+    Publish {
+        items: Vec<(Text, u8)>,
+        parents: bool,
+        expect: u8,
+    },
+    Rename {
+        from: Text,
+        to: Text,
+        mode: char,
+    },
+    Remove {
+        at: Text,
+        what: char,
+    },
+    SetAttributes {
+        at: Text,
+        follow: bool,
+        mode: u32,
+        mtime: Option<i64>,
+    },
+    Reclaim {
+        limit: usize,
+    },
+    BeginPage {
+        at: Text,
+    },
+    NextPage,
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    let name = prop::sample::select(vec!["a", "b", "c"]);
+    prop_oneof![
+        1 => Just(Vec::new()),
+        20 => proptest::collection::vec(name, 1..4),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let target = prop::sample::select(vec!["a", "../b", "/a/b", "b/c", "/", "c/../a", "."]);
+    prop_oneof![
+        6 => (text(), any::<bool>()).prop_map(|(at, parents)| Op::MakeDir { at, parents }),
+        2 => (text(), target).prop_map(|(at, target)| Op::Symlink { at, target }),
+        2 => (text(), text()).prop_map(|(from, to)| Op::Link { from, to }),
+        6 => (proptest::collection::vec((text(), any::<u8>()), 1..4), any::<bool>(), 0..4_u8)
+            .prop_map(|(items, parents, expect)| Op::Publish { items, parents, expect }),
+        6 => (text(), text(), prop::sample::select(vec!['p', 'n', 'x']))
+            .prop_map(|(from, to, mode)| Op::Rename { from, to, mode }),
+        4 => (text(), prop::sample::select(vec!['f', 'd', 't']))
+            .prop_map(|(at, what)| Op::Remove { at, what }),
+        2 => (text(), any::<bool>(), 0..0o7777_u32, proptest::option::of(0..1000_i64))
+            .prop_map(|(at, follow, mode, mtime)| Op::SetAttributes { at, follow, mode, mtime }),
+        1 => (1..20_usize).prop_map(|limit| Op::Reclaim { limit }),
+        1 => text().prop_map(|at| Op::BeginPage { at }),
+        2 => Just(Op::NextPage),
+    ]
+}
+
+fn ns(text: &[&str]) -> NsPath {
+    path(&format!("/{}", text.join("/")))
+}
+
+struct Run {
+    store: Store,
+    model: Model,
+    /// The model after each version that changed something.
+    history: Vec<(Version, Model)>,
+    ids: BTreeMap<NodeId, Id>,
+    pages: Option<(NodeId, Page, BTreeMap<String, Id>)>,
+}
+
+impl Run {
+    fn new() -> Self {
+        let store = Store::new();
+        let now = store.context().now;
+        let model = Model::new(now);
+        let history = vec![(store.namespace.read_version(), model.clone())];
+        Self {
+            store,
+            model,
+            history,
+            ids: BTreeMap::new(),
+            pages: None,
+        }
+    }
+
+    fn step(&mut self, op: &Op) {
+        self.store.clock.advance(Duration::from_millis(1500));
+        let mut next = self.model.clone();
+        next.now = self.store.context().now;
+        let before = self.store.namespace.read_version();
+        let expected = expect(&mut next, op);
+        let outcome = self.execute(op);
+        match (&expected, &outcome) {
+            (Ok(()), Ok(())) => {
+                let version = self.store.namespace.read_version();
+                if version > before {
+                    self.history.push((version, next.clone()));
+                }
+                self.model = next;
+            }
+            (Err(wanted), Err(failure)) if *wanted == failure.reason() => {}
+            _ => panic!("{op:?}: the model says {expected:?}, the namespace {outcome:?}"),
+        }
+    }
+
+    fn execute(&mut self, op: &Op) -> Result<(), Failure> {
+        let (namespace, context) = (&self.store.namespace, self.store.context());
+        match op {
+            Op::MakeDir { at, parents } => {
+                let parents = if *parents {
+                    Parents::Create
+                } else {
+                    Parents::Required
+                };
+                namespace
+                    .make_dir(&context, &ns(at), 0o700, parents)
+                    .map(drop)
+            }
+            Op::Symlink { at, target } => namespace
+                .symlink(&context, &ns(at), Bytes::from(*target))
+                .map(drop),
+            Op::Link { from, to } => namespace.link(&context, &ns(from), &ns(to)).map(drop),
+            Op::Publish {
+                items,
+                parents,
+                expect,
+            } => {
+                let parents = if *parents {
+                    Parents::Create
+                } else {
+                    Parents::Required
+                };
+                let items = items
+                    .iter()
+                    .map(|(at, byte)| publish_item(at, *byte, *expect))
+                    .collect();
+                namespace
+                    .publish(
+                        &context,
+                        Publish {
+                            items,
+                            parents,
+                            session: None,
+                        },
+                    )
+                    .map(drop)
+            }
+            Op::Rename { from, to, mode } => {
+                let mode = match mode {
+                    'p' => RenameMode::Plain,
+                    'n' => RenameMode::NoReplace,
+                    _ => RenameMode::Exchange,
+                };
+                namespace
+                    .rename(&context, &ns(from), &ns(to), mode)
+                    .map(drop)
+            }
+            Op::Remove { at, what } => {
+                let what = match what {
+                    'f' => Remove::File,
+                    'd' => Remove::EmptyDirectory,
+                    _ => Remove::Tree,
+                };
+                namespace.remove(&context, &ns(at), what).map(drop)
+            }
+            Op::SetAttributes {
+                at,
+                follow,
+                mode,
+                mtime,
+            } => {
+                let changes = SetAttributes {
+                    mode: Some(*mode),
+                    mtime: mtime.map(|mtime| SetTime::To(TimeNanos::new(mtime))),
+                    ..SetAttributes::default()
+                };
+                let follow = if *follow { Follow::Yes } else { Follow::No };
+                namespace
+                    .set_attributes(&context, &ns(at), follow, changes)
+                    .map(drop)
+            }
+            Op::Reclaim { limit } => namespace.reclaim(*limit).map(drop),
+            Op::BeginPage { at } => self.begin_page(at),
+            Op::NextPage => {
+                self.next_page();
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins to list a directory with one entry a page; `next_page` goes on while everything changes.
+    fn begin_page(&mut self, at: &[&str]) -> Result<(), Failure> {
+        let page = self
+            .store
+            .namespace
+            .read_dir_plus(&self.store.view(), &ns(at), None, 1)?;
+        let id = self.model.lookup(at, true).expect("both found it");
+        let left = self.model.entries(id).expect("a directory").clone();
+        self.pages = Some((page.directory.id, page, left));
+        Ok(())
+    }
+
+    fn next_page(&mut self) {
+        let Some((directory, page, mut left)) = self.pages.take() else {
+            return;
+        };
+        for entry in &page.entries {
+            let first = left.pop_first().expect("no entry is invented");
+            assert_eq!(first.0, entry.name.to_string());
+        }
+        let Some(next) = &page.next else {
+            assert!(left.is_empty(), "entries left out: {left:?}");
+            return;
+        };
+        let view = self.store.view().at(page.version);
+        let page = self
+            .store
+            .namespace
+            .read_dir_plus(&view, directory, Some(next), 1)
+            .expect("page");
+        self.pages = Some((directory, page, left));
+    }
+
+    /// The whole tree at a version equals the model's.
+    fn compare(&mut self, version: Version, model: &Model) {
+        let view = self.store.view().at(version);
+        let root = self
+            .store
+            .namespace
+            .lookup(&view, &NsPath::root(), Follow::No)
+            .expect("root");
+        self.compare_node(&view, &root, model, ROOT);
+    }
+
+    fn compare_node(&mut self, view: &View, node: &Node, model: &Model, id: Id) {
+        assert_eq!(
+            *self.ids.entry(node.id).or_insert(id),
+            id,
+            "identity of {node:?}"
+        );
+        let inode = &model.inodes[&id];
+        let attributes = &node.attributes;
+        assert_eq!(attributes.mode, inode.mode, "{node:?}");
+        assert_eq!(attributes.mtime, inode.mtime, "{node:?}");
+        if model.lagging.contains(&id) {
+            assert!(attributes.links as usize >= model.links(id), "{node:?}");
+        } else {
+            assert_eq!(attributes.ctime, inode.ctime, "{node:?}");
+            assert_eq!(attributes.links as usize, model.links(id), "{node:?}");
+        }
+        match &inode.kind {
+            Kind::File { body, generation } => {
+                assert_eq!(node.generation.get(), *generation);
+                let read = self.store.namespace.body(view, node.id).expect("read");
+                assert_eq!(read, (node.clone(), inline(body)));
+            }
+            Kind::Symlink(target) => {
+                let read = self.store.namespace.read_link(view, node.id).expect("read");
+                assert_eq!(read, target.as_bytes());
+            }
+            Kind::Directory { entries, .. } => {
+                assert_eq!(attributes.kind, NodeKind::Directory);
+                let page = self.store.namespace.read_dir_plus(view, node.id, None, 100);
+                let page = page.expect("listed");
+                let names: Vec<_> = page
+                    .entries
+                    .iter()
+                    .map(|entry| entry.name.to_string())
+                    .collect();
+                assert_eq!(names, entries.keys().cloned().collect::<Vec<_>>());
+                assert_eq!(attributes.size as usize, names.len());
+                for (entry, id) in page.entries.iter().zip(entries.values()) {
+                    self.compare_node(view, &entry.node, model, *id);
+                }
+            }
+        }
+    }
+}
+
+fn publish_item(at: &[&str], byte: u8, expect: u8) -> PublishItem {
+    let expect = match expect {
+        0 | 1 => Expect::Any,
+        2 => Expect::Absent,
+        _ => Expect::Generation(Generation::new(1)),
+    };
+    let content = Content::File(inline(&vec![byte; usize::from(byte % 5)]));
+    let attributes = NewAttributes::mode(u32::from(byte));
+    PublishItem {
+        path: ns(at),
+        content,
+        attributes,
+        expect,
+    }
+}
+
+/// What the model says to an operation; it changes only on success.
+fn expect(model: &mut Model, op: &Op) -> Result<(), Reason> {
+    match op {
+        Op::MakeDir { at, parents } => model.make_dir(at, 0o700, *parents),
+        Op::Symlink { at, target } => model.symlink(at, target),
+        Op::Link { from, to } => model.link(from, to),
+        Op::Publish {
+            items,
+            parents,
+            expect,
+        } => {
+            let expected = match expect {
+                0 | 1 => Expected::Any,
+                2 => Expected::Absent,
+                _ => Expected::Generation(1),
+            };
+            let mut paths: Vec<_> = items.iter().map(|(at, _)| at).collect();
+            paths.sort();
+            paths.dedup();
+            if paths.len() < items.len() {
+                return Err(Reason::InvalidArgument);
+            }
+            for (at, byte) in items {
+                if *parents {
+                    model.fill(at)?;
+                }
+                let body = vec![*byte; usize::from(byte % 5)];
+                model.publish(at, body, u32::from(*byte), expected)?;
+            }
+            Ok(())
+        }
+        Op::Rename { from, to, mode } => model.rename(from, to, *mode),
+        Op::Remove { at, what } => model.remove(at, *what),
+        Op::SetAttributes {
+            at,
+            follow,
+            mode,
+            mtime,
+        } => model.set_attributes(at, *follow, *mode, *mtime),
+        Op::BeginPage { at } => {
+            let id = model.lookup(at, true)?;
+            model.entries(id).map(drop).ok_or(Reason::NotDirectory)
+        }
+        Op::Reclaim { .. } | Op::NextPage => Ok(()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_history_equals_the_model_at_every_version(ops in proptest::collection::vec(op(), 1..60)) {
+        let mut run = Run::new();
+        for op in &ops {
+            run.step(op);
+        }
+        while run.pages.is_some() {
+            run.next_page();
+        }
+        for (version, model) in run.history.clone() {
+            run.compare(version, &model);
+        }
+        run.store.namespace.check().expect("checks").verdict().expect("consistent");
+        while run.store.namespace.reclaim_within(7, 0).expect("reclaims").more {}
+        let (namespace, view) = (&run.store.namespace, run.store.view());
+        namespace.check().expect("checks").verdict().expect("consistent");
+        let usage = namespace.usage(&view, &NsPath::root()).expect("counted");
+        let report = namespace.check().expect("checks");
+        assert_eq!(report.nodes, usage.files + usage.directories, "nothing else is left");
+        let (version, model) = (namespace.read_version(), run.model.clone());
+        run.compare(version, &model);
+        let first = run.store.view().at(run.history[0].0);
+        if run.history[0].0 < run.store.namespace.floor() {
+            let past = run.store.namespace.lookup(&first, &NsPath::root(), Follow::No);
+            assert_eq!(reason(past), Reason::Compacted);
+        }
+    }
+}
+
+#[test]
+fn names_of_any_bytes_survive() {
+    let store = Store::new();
+    for name in [
+        &b"with space"[..],
+        "\u{fc}ml\u{e4}ut".as_bytes(),
+        b"new\nline",
+        b"\xff\xfe",
+        &[b'n'; 255],
+    ] {
+        let name = Name::new(name.to_vec()).expect("legal");
+        let at = NsPath::root().join(&name).expect("legal");
+        let made = store
+            .namespace
+            .make_dir(&store.context(), &at, 0o755, Parents::Required);
+        let page = store
+            .namespace
+            .read_dir_plus(&store.view(), &NsPath::root(), None, 10);
+        let entries = page.expect("listed").entries;
+        assert!(entries.iter().any(|entry| entry.name == name));
+        assert_eq!(
+            store
+                .namespace
+                .lookup(&store.view(), &at, Follow::No)
+                .expect("found"),
+            made.expect("made").node
+        );
+    }
+}

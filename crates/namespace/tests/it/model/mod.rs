@@ -1,0 +1,5 @@
+//! A model of the namespace that is obviously right: maps in memory, a full copy for each version.
+
+mod state;
+
+mod histories;

@@ -10,10 +10,17 @@
 //! - a put acknowledges a path only after its publish is durable; a get never leaves half a file under its name, and
 //!   writes nothing outside of its target.
 
+mod blocks;
+mod calls;
 mod client;
+mod connect;
 mod endpoint;
 mod file;
+mod link;
+mod remote;
+mod session;
 mod status;
+mod transport;
 mod tree;
 mod walk;
 

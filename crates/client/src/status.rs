@@ -1,5 +1,6 @@
 //! What a store says of itself.
 
+use nokv_proto::v1;
 use nokv_types::Version;
 
 /// The store and who serves it.
@@ -23,4 +24,25 @@ pub struct Status {
     pub request_count: u64,
     /// More figures, by name, for a person.
     pub figures: Vec<(String, u64)>,
+}
+
+impl Status {
+    pub(crate) fn from_wire(status: v1::StatusResponse) -> Self {
+        let figures = status.figures.into_iter();
+        Self {
+            store_id: status
+                .store_id
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            server_version: status.server_version,
+            format_version: status.format_version,
+            objects_url: status.objects_url,
+            uptime_ms: status.uptime_ms,
+            last_version: Version::from_u64(status.last_version),
+            process_id: status.process_id,
+            request_count: status.request_count,
+            figures: figures.map(|figure| (figure.name, figure.value)).collect(),
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub mod wire;
 
 pub use config::{Collected, Create, ObjectsCheck, ObjectsConfig, StoreConfig};
 pub use identity::FORMAT_VERSION;
+pub use objects::reach_objects;
 pub use service::{Caller, Lane, Service};
 pub use transport::{
     CONNECTIONS_MAX, IN_FLIGHT_MAX, SOCKET_NAME, Server, ServerOptions, connect_unix,

@@ -18,6 +18,12 @@ pub enum Placement {
     Exact,
 }
 
+/// Hears of everything that happens in a put. Called from several threads; must return soon.
+pub type OnPut = Arc<dyn Fn(PutEvent<'_>) + Send + Sync>;
+
+/// Hears of everything that happens in a get. Called from several threads; must return soon.
+pub type OnGet = Arc<dyn Fn(GetEvent<'_>) + Send + Sync>;
+
 /// How [`crate::Client::put_tree`] works.
 #[derive(Clone)]
 pub struct PutOptions {
@@ -27,8 +33,8 @@ pub struct PutOptions {
     pub parallel: usize,
     /// Paths of one publish at most, 1..=1,024.
     pub batch_items: usize,
-    /// Told of everything that happens; called from several threads, must return soon.
-    pub on_event: Option<Arc<dyn Fn(PutEvent<'_>) + Send + Sync>>,
+    /// Told of everything that happens.
+    pub on_event: Option<OnPut>,
 }
 
 impl Default for PutOptions {
@@ -115,8 +121,8 @@ pub struct GetOptions {
     pub placement: Placement,
     /// What becomes of local files that are in the way.
     pub existing: Existing,
-    /// Told of everything that happens; called from several threads, must return soon.
-    pub on_event: Option<Arc<dyn Fn(GetEvent<'_>) + Send + Sync>>,
+    /// Told of everything that happens.
+    pub on_event: Option<OnGet>,
 }
 
 impl Default for GetOptions {

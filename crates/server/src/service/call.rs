@@ -105,10 +105,8 @@ impl Service {
             mut result,
             needs_sync,
         } = applied;
-        if needs_sync {
-            if let Err(failure) = self.inner.sync.wait().await {
-                result = Err(failure);
-            }
+        if needs_sync && let Err(failure) = self.inner.sync.wait().await {
+            result = Err(failure);
         }
         respond(result)
     }
@@ -116,13 +114,13 @@ impl Service {
     /// The same for several, with one sync for all.
     pub(crate) async fn finish_all(
         &self,
-        applied: Vec<(u64, Applied)>,
+        applied: Vec<(u64, Box<Applied>)>,
     ) -> Vec<(u64, v1::Response)> {
         let synced = match applied.iter().any(|(_, applied)| applied.needs_sync) {
             true => self.inner.sync.wait().await,
             false => Ok(()),
         };
-        let finish = |applied: Applied| match &synced {
+        let finish = |applied: Box<Applied>| match &synced {
             Err(failure) if applied.needs_sync => failure.clone().into(),
             _ => respond(applied.result),
         };
@@ -237,9 +235,9 @@ pub(crate) struct Applied {
 
 impl Applied {
     /// The answer, unless it waits for a sync.
-    pub(crate) fn into_response(self) -> Result<v1::Response, Self> {
+    pub(crate) fn into_response(self) -> Result<v1::Response, Box<Self>> {
         if self.needs_sync {
-            Err(self)
+            Err(Box::new(self))
         } else {
             Ok(respond(self.result))
         }

@@ -18,7 +18,7 @@ mod bodies;
 mod call;
 mod changes;
 mod maintenance;
-mod marker;
+pub(crate) mod marker;
 mod reads;
 mod store;
 mod sync;

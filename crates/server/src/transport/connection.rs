@@ -154,15 +154,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Event>> {
-        if self.output.len() < OUT_BYTES_FULL {
-            if let Poll::Ready(Some(finished)) = self.receiver.poll_recv(context) {
-                return Poll::Ready(Ok(Event::Finished(finished)));
-            }
+        if self.output.len() < OUT_BYTES_FULL
+            && let Poll::Ready(Some(finished)) = self.receiver.poll_recv(context)
+        {
+            return Poll::Ready(Ok(Event::Finished(finished)));
         }
-        if !self.output.is_empty() {
-            if let Poll::Ready(count) = pin!(&mut self.stream).poll_write(context, &self.output) {
-                return Poll::Ready(count.and_then(|count| self.wrote(count)));
-            }
+        if !self.output.is_empty()
+            && let Poll::Ready(count) = pin!(&mut self.stream).poll_write(context, &self.output)
+        {
+            return Poll::Ready(count.and_then(|count| self.wrote(count)));
         }
         if let Some(wait) = &mut self.share_wait {
             if let Poll::Ready(share) = wait.as_mut().poll(context) {
@@ -248,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.finish_together(applied);
     }
 
-    fn handle_frame(&mut self, frame: Frame, applied: &mut Vec<(u64, Applied)>) {
+    fn handle_frame(&mut self, frame: Frame, applied: &mut Vec<(u64, Box<Applied>)>) {
         let share = self.input_share.take();
         let arrived = decode_message::<v1::Request>(frame.message)
             .and_then(|request| self.service.arrive(request));
@@ -289,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Answers changes after one sync for all of them.
-    fn finish_together(&self, applied: Vec<(u64, Applied)>) {
+    fn finish_together(&self, applied: Vec<(u64, Box<Applied>)>) {
         if applied.is_empty() {
             return;
         }

@@ -1,0 +1,398 @@
+//! Every call, typed: one function builds the request and takes the answer apart.
+
+use crate::{Client, Status, Walk};
+use bytes::Bytes;
+use nokv_namespace::{
+    Changed, Follow, Mount, Node, Page, Parents, Place, Publish, Published, Remove, Removed,
+    RenameMode, Renamed, Session, SessionState, SetAttributes, Target, Usage,
+};
+use nokv_proto::v1::{self, request::Method, response::Result as Answer};
+use nokv_proto::{FromWire, failure_from_wire, present};
+use nokv_server::{Collected, wire};
+use nokv_types::{Body, Failure, MountId, Name, NodeId, NsPath, SessionId, Version};
+
+/// Entries of a page when a whole directory is read.
+const PAGE_ENTRIES: usize = 4_096;
+/// Files of one read plan.
+pub(crate) const PLAN_ITEMS_MAX: usize = 1_024;
+
+/// Takes the answer of one method.
+macro_rules! pick {
+    ($kind:ident) => {
+        |answer| match answer {
+            Answer::$kind(answer) => Some(answer),
+            _ => None,
+        }
+    };
+}
+
+/// Administration.
+impl Client {
+    /// The store and its server.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        let method = Method::Status(v1::StatusRequest {});
+        let status = self.shared.transport.call(method, pick!(Status)).await?;
+        Ok(Status::from_wire(status))
+    }
+
+    /// The mounts of the store.
+    pub async fn mounts(&self) -> Result<Vec<Mount>, Failure> {
+        let method = Method::ListMounts(v1::ListMountsRequest {});
+        let listed = self
+            .shared
+            .transport
+            .call(method, pick!(ListMounts))
+            .await?;
+        Ok(listed.mounts.into_iter().map(mount).collect())
+    }
+
+    /// Makes a mount. **Errors**: `AlreadyExists`, `InvalidName`.
+    pub async fn create_mount(&self, name: &str) -> Result<Mount, Failure> {
+        let ask = v1::CreateMountRequest {
+            context: Some(self.context()),
+            name: name.to_owned(),
+        };
+        let made = self
+            .shared
+            .transport
+            .call(Method::CreateMount(ask), pick!(CreateMount))
+            .await?;
+        Ok(mount(present("mount", made.mount)?))
+    }
+
+    /// Runs a round of collection. `retention_ms` overrides the store's for this round.
+    pub async fn collect(&self, retention_ms: Option<u64>) -> Result<Collected, Failure> {
+        let method = Method::Collect(v1::CollectRequest { retention_ms });
+        let done = self.shared.transport.call(method, pick!(Collect)).await?;
+        Ok(Collected {
+            session_count: done.session_count,
+            body_count: done.body_count,
+            object_count: done.object_count,
+            failed_count: done.failed_count,
+        })
+    }
+}
+
+/// Reads. Each at one version: that of [`Client::at`], else the newest.
+impl Client {
+    /// The node at a path. **Errors**: `NotFound`, `NotDirectory`, `SymlinkLoop`, `Compacted`, those of every call.
+    pub async fn lookup(&self, path: &NsPath, follow: Follow) -> Result<Node, Failure> {
+        let ask = v1::LookupRequest {
+            view: Some(wire::view_to_wire(&self.view)),
+            target: Some(wire::target_to_wire(Target::Path(path))),
+            follow: wire::follow_to_wire(follow).into(),
+        };
+        let found = self
+            .shared
+            .transport
+            .call(Method::Lookup(ask), pick!(Lookup))
+            .await?;
+        wire::node("node", present("node", found.node)?)
+    }
+
+    /// A page of a directory; continue with `at(page.version)` and `after: page.next`. At most 16,384 entries.
+    pub async fn read_dir(
+        &self,
+        path: &NsPath,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Page, Failure> {
+        self.read_dir_of(Target::Path(path), after, limit).await
+    }
+
+    pub(crate) async fn read_dir_of(
+        &self,
+        directory: Target<'_>,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Page, Failure> {
+        let ask = v1::ReadDirRequest {
+            view: Some(wire::view_to_wire(&self.view)),
+            target: Some(wire::target_to_wire(directory)),
+            after: after.map_or_else(Bytes::new, Name::to_bytes),
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        };
+        let page = self
+            .shared
+            .transport
+            .call(Method::ReadDir(ask), pick!(ReadDir))
+            .await?;
+        wire::page(page)
+    }
+
+    /// A whole directory, all pages at one version.
+    pub async fn read_dir_all(&self, path: &NsPath) -> Result<Page, Failure> {
+        let mut whole = self.read_dir(path, None, PAGE_ENTRIES).await?;
+        let (at_version, directory) = (self.at(whole.version), whole.directory.id);
+        while let Some(after) = whole.next.take() {
+            let target = Target::Node(directory);
+            let page = at_version
+                .read_dir_of(target, Some(&after), PAGE_ENTRIES)
+                .await?;
+            whole.entries.extend(page.entries);
+            whole.next = page.next;
+        }
+        Ok(whole)
+    }
+
+    /// Everything below a directory (or the one file), at one version, depth first, parents before children, names
+    /// ascending. A symbolic link is an entry, never followed.
+    #[must_use]
+    pub fn walk(&self, path: &NsPath) -> Walk {
+        Walk::new(self.clone(), path.clone())
+    }
+
+    /// The target of a symbolic link. **Errors**: `InvalidArgument` when it is none.
+    pub async fn read_link(&self, path: &NsPath) -> Result<Bytes, Failure> {
+        self.read_link_of(Target::Path(path)).await
+    }
+
+    pub(crate) async fn read_link_of(&self, link: Target<'_>) -> Result<Bytes, Failure> {
+        let ask = v1::ReadLinkRequest {
+            view: Some(wire::view_to_wire(&self.view)),
+            target: Some(wire::target_to_wire(link)),
+        };
+        let read = self
+            .shared
+            .transport
+            .call(Method::ReadLink(ask), pick!(ReadLink))
+            .await?;
+        Ok(read.target)
+    }
+
+    /// What a subtree holds; the server reads all of it.
+    pub async fn usage(&self, path: &NsPath) -> Result<Usage, Failure> {
+        let ask = v1::UsageRequest {
+            view: Some(wire::view_to_wire(&self.view)),
+            target: Some(wire::target_to_wire(Target::Path(path))),
+        };
+        let usage = self
+            .shared
+            .transport
+            .call(Method::Usage(ask), pick!(Usage))
+            .await?;
+        Ok(Usage {
+            version: Version::from_u64(usage.version),
+            bytes: usage.bytes,
+            files: usage.files,
+            directories: usage.directories,
+        })
+    }
+
+    /// A file with where its bytes are; follows a symbolic link. **Errors**: `IsDirectory`, `NotPermitted`.
+    pub async fn body(&self, path: &NsPath) -> Result<(Node, Body), Failure> {
+        let mut found = self.bodies_of(&[Target::Path(path)]).await?;
+        found
+            .pop()
+            .unwrap_or_else(|| Err(nokv_proto::invalid("results", "are empty")))
+    }
+
+    /// Several files with where their bytes are, at most [`PLAN_ITEMS_MAX`]. The answer may hold fewer than asked for, at least
+    /// one: ask again for the rest.
+    pub(crate) async fn bodies_of(
+        &self,
+        targets: &[Target<'_>],
+    ) -> Result<Vec<Result<(Node, Body), Failure>>, Failure> {
+        let ask = v1::ReadPlanRequest {
+            view: Some(wire::view_to_wire(&self.view)),
+            targets: targets
+                .iter()
+                .map(|target| wire::target_to_wire(*target))
+                .collect(),
+        };
+        let plan = self
+            .shared
+            .transport
+            .call(Method::ReadPlan(ask), pick!(ReadPlan))
+            .await?;
+        Ok(plan.results.into_iter().map(planned).collect())
+    }
+}
+
+/// Changes. Each happens at most once, with an id of its own, and is acknowledged as [`crate::ClientOptions::durability`] says.
+impl Client {
+    /// Makes a directory. **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the parent).
+    pub async fn make_dir(
+        &self,
+        path: &NsPath,
+        mode: u32,
+        parents: Parents,
+    ) -> Result<Changed, Failure> {
+        self.change(Method::MakeDir(v1::MakeDirRequest {
+            context: Some(self.context()),
+            place: Some(wire::place_to_wire(Place::Path(path))),
+            mode,
+            parents: wire::parents_to_wire(parents).into(),
+        }))
+        .await
+    }
+
+    /// Makes a symbolic link to 1..=4,095 bytes. **Errors**: `AlreadyExists`, `InvalidArgument`, `TooLarge`.
+    pub async fn symlink(&self, path: &NsPath, target: Bytes) -> Result<Changed, Failure> {
+        self.change(Method::Symlink(v1::SymlinkRequest {
+            context: Some(self.context()),
+            place: Some(wire::place_to_wire(Place::Path(path))),
+            target,
+        }))
+        .await
+    }
+
+    /// Gives a file a second name. **Errors**: `AlreadyExists`, `NotPermitted` for a directory.
+    pub async fn link(&self, existing: &NsPath, path: &NsPath) -> Result<Changed, Failure> {
+        self.change(Method::Link(v1::LinkRequest {
+            context: Some(self.context()),
+            existing: Some(wire::target_to_wire(Target::Path(existing))),
+            place: Some(wire::place_to_wire(Place::Path(path))),
+        }))
+        .await
+    }
+
+    /// Moves an entry, a directory with all below. **Errors**: as rename(2).
+    pub async fn rename(
+        &self,
+        from: &NsPath,
+        to: &NsPath,
+        mode: RenameMode,
+    ) -> Result<Renamed, Failure> {
+        let ask = v1::RenameRequest {
+            context: Some(self.context()),
+            from: Some(wire::place_to_wire(Place::Path(from))),
+            to: Some(wire::place_to_wire(Place::Path(to))),
+            mode: wire::rename_mode_to_wire(mode).into(),
+        };
+        let renamed = self
+            .shared
+            .transport
+            .call(Method::Rename(ask), pick!(Rename))
+            .await?;
+        Ok(Renamed {
+            version: Version::from_u64(renamed.version),
+            node: NodeId::from_u64(renamed.node),
+            displaced: renamed.displaced.map(NodeId::from_u64),
+        })
+    }
+
+    /// Removes an entry. **Errors**: `NotFound`, `IsDirectory`, `NotDirectory`, `NotEmpty`, `NotPermitted` for the root.
+    pub async fn remove(&self, path: &NsPath, remove: Remove) -> Result<Removed, Failure> {
+        let ask = v1::RemoveRequest {
+            context: Some(self.context()),
+            place: Some(wire::place_to_wire(Place::Path(path))),
+            mode: wire::remove_mode_to_wire(remove).into(),
+        };
+        let removed = self
+            .shared
+            .transport
+            .call(Method::Remove(ask), pick!(Remove))
+            .await?;
+        Ok(Removed {
+            version: Version::from_u64(removed.version),
+            node: NodeId::from_u64(removed.node),
+        })
+    }
+
+    /// Changes attributes. **Errors**: `InvalidArgument`, `IsDirectory`, `StaleGeneration`.
+    pub async fn set_attributes(
+        &self,
+        path: &NsPath,
+        follow: Follow,
+        changes: SetAttributes,
+    ) -> Result<Changed, Failure> {
+        let mut ask = v1::SetAttributesRequest {
+            context: Some(self.context()),
+            target: Some(wire::target_to_wire(Target::Path(path))),
+            follow: wire::follow_to_wire(follow).into(),
+            ..v1::SetAttributesRequest::default()
+        };
+        wire::attribute_changes_to_wire(&changes, &mut ask);
+        self.change(Method::SetAttributes(ask)).await
+    }
+
+    /// Makes all items visible, or none. **Errors**: those of [`nokv_namespace::Namespace::publish`].
+    pub async fn publish(&self, publish: Publish) -> Result<Vec<Published>, Failure> {
+        let mut ask = wire::publish_to_wire(&publish);
+        ask.context = Some(self.context());
+        let paths = publish.items.into_iter().map(|item| item.path).collect();
+        let answer = self
+            .shared
+            .transport
+            .call(Method::Publish(ask), pick!(Publish))
+            .await?;
+        wire::published(paths, answer)
+    }
+
+    async fn change(&self, method: Method) -> Result<Changed, Failure> {
+        let changed = self.shared.transport.call(method, pick!(Changed)).await?;
+        Ok(Changed {
+            version: Version::from_u64(changed.version),
+            node: wire::node("node", present("node", changed.node)?)?,
+        })
+    }
+}
+
+/// Upload sessions.
+impl Client {
+    /// Opens an upload session. `ttl_ms`: 1,000..=86,400,000, or 0 for the server's choice.
+    pub async fn open_session(&self, ttl_ms: u32) -> Result<Session, Failure> {
+        let method = Method::OpenSession(v1::OpenSessionRequest { ttl_ms });
+        let opened = self
+            .shared
+            .transport
+            .call(method, pick!(OpenSession))
+            .await?;
+        Ok(open(SessionId::new(opened.session), opened.expires_ms))
+    }
+
+    /// Prolongs it. **Errors**: `SessionExpired`.
+    pub async fn renew_session(&self, session: SessionId, ttl_ms: u32) -> Result<Session, Failure> {
+        let ask = v1::RenewSessionRequest {
+            session: session.get(),
+            ttl_ms,
+        };
+        let method = Method::RenewSession(ask);
+        let renewed = self
+            .shared
+            .transport
+            .call(method, pick!(RenewSession))
+            .await?;
+        Ok(open(session, renewed.expires_ms))
+    }
+
+    /// Ends it: what it uploaded and nothing names is collected. Closing twice succeeds.
+    pub async fn close_session(&self, session: SessionId) -> Result<(), Failure> {
+        let ask = v1::CloseSessionRequest {
+            session: session.get(),
+        };
+        let method = Method::CloseSession(ask);
+        self.shared
+            .transport
+            .call(method, pick!(CloseSession))
+            .await
+            .map(drop)
+    }
+}
+
+fn open(id: SessionId, expires_millis: u64) -> Session {
+    Session {
+        id,
+        expires_millis,
+        state: SessionState::Open,
+    }
+}
+
+fn mount(mount: v1::Mount) -> Mount {
+    let (id, root) = (MountId::new(mount.mount), NodeId::from_u64(mount.root));
+    Mount {
+        id,
+        name: mount.name,
+        root,
+    }
+}
+
+fn planned(result: v1::ReadPlanResult) -> Result<(Node, Body), Failure> {
+    if let Some(failure) = result.failure {
+        return Err(failure_from_wire(&failure));
+    }
+    let node = wire::node("node", present("node", result.node)?)?;
+    let body = Body::from_wire("body", present("body", result.body)?)?;
+    Ok((node, body))
+}

@@ -1,0 +1,81 @@
+//! An upload session that keeps itself alive.
+//!
+//! Invariants: it is renewed as long as this lives; when this is dropped without [`UploadSession::close`] (an error, Ctrl-C) it is
+//! closed in the background as well as can be, and expires at the latest.
+
+use crate::Client;
+use nokv_object::{UploadOptions, Uploader};
+use nokv_types::{Failure, SessionId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Life of a session unless renewed: a client that is cut off leaves its blocks to the collector after it.
+const TTL_MS: u32 = 300_000;
+/// Between two renewals: two may fail before it is too late.
+const RENEW_PAUSE: Duration = Duration::from_millis(TTL_MS as u64 / 3);
+
+/// An open upload session.
+pub(crate) struct UploadSession {
+    client: Client,
+    id: SessionId,
+    renewal: JoinHandle<()>,
+    is_closed: bool,
+}
+
+impl UploadSession {
+    pub(crate) async fn open(client: &Client) -> Result<Self, Failure> {
+        let id = client.open_session(TTL_MS).await?.id;
+        let renewed = client.clone();
+        let renewal = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEW_PAUSE).await;
+                if let Err(failure) = renewed.renew_session(id, TTL_MS).await {
+                    tracing::warn!(session_id = id.get(), %failure, "could not renew an upload session");
+                }
+            }
+        });
+        Ok(Self {
+            client: client.clone(),
+            id,
+            renewal,
+            is_closed: false,
+        })
+    }
+
+    pub(crate) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The one uploader of the session.
+    pub(crate) async fn uploader(&self, options: UploadOptions) -> Result<Uploader, Failure> {
+        let files = Arc::clone(&self.client.shared.env.files);
+        let blocks = self.client.blocks().await?;
+        Ok(Uploader::new(files, blocks, self.id, options)?)
+    }
+
+    /// Ends the session. A failure costs only that it ends later, by itself.
+    pub(crate) async fn close(mut self) {
+        self.is_closed = true;
+        if let Err(failure) = self.client.close_session(self.id).await {
+            tracing::debug!(session_id = self.id.get(), %failure, "could not close a session");
+        }
+    }
+}
+
+impl Drop for UploadSession {
+    fn drop(&mut self) {
+        self.renewal.abort();
+        if self.is_closed {
+            return;
+        }
+        let (client, id) = (self.client.clone(), self.id);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(failure) = client.close_session(id).await {
+                    tracing::debug!(session_id = id.get(), %failure, "could not close a session");
+                }
+            });
+        }
+    }
+}

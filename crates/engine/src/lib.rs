@@ -32,6 +32,7 @@ mod checksum;
 mod db;
 mod entry;
 mod error;
+pub mod hot_keys;
 mod keyspace;
 mod manifest;
 mod mark;

@@ -30,6 +30,8 @@ mod mount;
 mod node;
 pub(crate) mod object;
 pub(crate) mod orphan;
+#[cfg(test)]
+mod records_test;
 mod session;
 pub(crate) mod system;
 

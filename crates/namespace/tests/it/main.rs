@@ -3,4 +3,5 @@
 mod garbage;
 mod model;
 mod operations;
+mod races;
 mod support;

@@ -1,10 +1,10 @@
 //! A store in memory, and short ways to say things.
 
 use bytes::Bytes;
-use nokv_env::{Env, ManualClock};
+use nokv_env::{Env, ManualClock, MemoryFileSystem};
 use nokv_namespace::{
-    Content, Context, Expect, Follow, Namespace, NewAttributes, Node, Options, Parents, Publish,
-    PublishItem, View,
+    Content, Context, Durability, Expect, Follow, Namespace, NewAttributes, Node, Options, Parents,
+    Publish, PublishItem, View,
 };
 use nokv_types::{BlockId, Body, Extent, Failure, Layout, NsPath, Reason, SessionId, TimeNanos};
 use std::path::Path;
@@ -14,9 +14,10 @@ use std::sync::Arc;
 pub(crate) const START_MILLIS: u64 = 1_800_000_000_000;
 
 pub(crate) struct Store {
-    pub(crate) env: Env,
+    pub(crate) files: Arc<MemoryFileSystem>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) namespace: Namespace,
+    pub(crate) durability: Durability,
 }
 
 impl Store {
@@ -25,17 +26,24 @@ impl Store {
     }
 
     pub(crate) fn with(options: Options) -> Self {
+        Self::on(Arc::new(MemoryFileSystem::new()), options)
+    }
+
+    /// The store that is in these files, or a new one.
+    pub(crate) fn on(files: Arc<MemoryFileSystem>, options: Options) -> Self {
         let clock = Arc::new(ManualClock::new());
         clock.advance(std::time::Duration::from_millis(START_MILLIS));
         let env = Env {
             clock: Arc::clone(&clock) as _,
+            files: Arc::clone(&files) as _,
             ..Env::memory(1)
         };
-        let namespace = Namespace::open(env.clone(), Path::new("/store"), options).expect("opens");
+        let namespace = Namespace::open(env, Path::new("/store"), options).expect("opens");
         Self {
-            env,
+            files,
             clock,
             namespace,
+            durability: Durability::Synced,
         }
     }
 
@@ -45,7 +53,11 @@ impl Store {
 
     pub(crate) fn context(&self) -> Context {
         let now = TimeNanos::new(nokv_env::Clock::now_nanos(&*self.clock));
-        Context::new(self.namespace.default_mount(), now)
+        let context = Context::new(self.namespace.default_mount(), now);
+        Context {
+            durability: self.durability,
+            ..context
+        }
     }
 
     pub(crate) fn mkdir(&self, text: &str) -> Result<Node, Failure> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 type Text = Vec<&'static str>;
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     MakeDir {
         at: Text,
         parents: bool,
@@ -65,7 +65,7 @@ fn text() -> impl Strategy<Value = Text> {
     ]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let target = prop::sample::select(vec!["a", "../b", "/a/b", "b/c", "/", "c/../a", "."]);
     prop_oneof![
         6 => (text(), any::<bool>()).prop_map(|(at, parents)| Op::MakeDir { at, parents }),
@@ -89,18 +89,17 @@ fn ns(text: &[&str]) -> NsPath {
     path(&format!("/{}", text.join("/")))
 }
 
-struct Run {
-    store: Store,
+pub(super) struct Run {
+    pub(super) store: Store,
     model: Model,
     /// The model after each version that changed something.
-    history: Vec<(Version, Model)>,
+    pub(super) history: Vec<(Version, Model)>,
     ids: BTreeMap<NodeId, Id>,
     pages: Option<(NodeId, Page, BTreeMap<String, Id>)>,
 }
 
 impl Run {
-    fn new() -> Self {
-        let store = Store::new();
+    pub(super) fn new(store: Store) -> Self {
         let now = store.context().now;
         let model = Model::new(now);
         let history = vec![(store.namespace.read_version(), model.clone())];
@@ -113,7 +112,7 @@ impl Run {
         }
     }
 
-    fn step(&mut self, op: &Op) {
+    pub(super) fn step(&mut self, op: &Op) {
         self.store.clock.advance(Duration::from_millis(1500));
         let mut next = self.model.clone();
         next.now = self.store.context().now;
@@ -252,7 +251,7 @@ impl Run {
     }
 
     /// The whole tree at a version equals the model's.
-    fn compare(&mut self, version: Version, model: &Model) {
+    pub(super) fn compare(&mut self, version: Version, model: &Model) {
         let view = self.store.view().at(version);
         let root = self
             .store
@@ -373,7 +372,7 @@ fn expect(model: &mut Model, op: &Op) -> Result<(), Reason> {
 proptest! {
     #[test]
     fn any_history_equals_the_model_at_every_version(ops in proptest::collection::vec(op(), 1..60)) {
-        let mut run = Run::new();
+        let mut run = Run::new(Store::new());
         for op in &ops {
             run.step(op);
         }

@@ -1,5 +1,5 @@
 //! A model of the namespace that is obviously right: maps in memory, a full copy for each version.
 
-mod state;
-
+mod crashes;
 mod histories;
+mod state;

@@ -1,25 +1,21 @@
 //! The public handle.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::Path,
+    sync::{Arc, atomic::Ordering},
 };
 
-use arc_swap::ArcSwap;
-use nokv_env::{Env, FileLock};
+use nokv_env::{Env, JoinHandle};
 use nokv_types::Version;
 use parking_lot::Mutex;
 
-use super::{memory::Memory, scan::Scan, view::View};
+use super::{core::Core, open::open, scan::Scan};
 use crate::{
     Batch, Direction, Durability, Error, KeyRange, Keyspace, Options, Record, Retention, Stats,
     Verification,
 };
 
-/// A position in the log: everything appended before it.
+/// A position in the log: everything appended up to it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct CommitPoint(u64);
 
@@ -29,16 +25,13 @@ pub struct CommitPoint(u64);
 /// last clone is dropped. Reads take no lock.
 #[derive(Clone)]
 pub struct Engine {
-    core: Arc<Core>,
+    handle: Arc<Handle>,
 }
 
-struct Core {
-    dir: PathBuf,
-    view: ArcSwap<View>,
-    commit: Mutex<u64>,
-    visible: AtomicU64,
-    retention: Mutex<Retention>,
-    lock: Mutex<Option<FileLock>>,
+/// The last one closes the store.
+struct Handle {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle>>,
 }
 
 impl Engine {
@@ -48,34 +41,10 @@ impl Engine {
     /// `Busy` when somebody has it open; `NotFound` when there is none and [`crate::Access`] does not allow making
     /// one; `Corrupt` when what was synced is damaged; `Unsupported` when a newer program wrote it.
     pub fn open(env: Env, dir: &Path, options: Options) -> Result<Self, Error> {
-        options.check()?;
-        env.files
-            .create_dir_all(dir)
-            .map_err(|error| Error::io("making", dir, error))?;
-        let lock = env.files.lock(&dir.join("LOCK")).map_err(|error| {
-            if nokv_env::is_already_locked(&error) {
-                Error::Busy {
-                    dir: dir.display().to_string(),
-                }
-            } else {
-                Error::io("locking", dir, error)
-            }
-        })?;
-        let active = Arc::new(Memory::new(&options, 0));
-        let view = View {
-            active,
-            sealed: Vec::new(),
-        };
-        let core = Core {
-            dir: dir.to_owned(),
-            view: ArcSwap::from_pointee(view),
-            commit: Mutex::new(0),
-            visible: AtomicU64::new(0),
-            retention: Mutex::new(Retention::default()),
-            lock: Mutex::new(Some(lock)),
-        };
+        let core = Arc::new(open(&env, dir, options)?);
+        let threads = Mutex::new(Core::start_threads(&core)?);
         Ok(Self {
-            core: Arc::new(core),
+            handle: Arc::new(Handle { core, threads }),
         })
     }
 
@@ -89,8 +58,8 @@ impl Engine {
         key: &[u8],
         at: Version,
     ) -> Result<Option<Record>, Error> {
-        let at = self.clamp(at);
-        self.core.view.load().get(&keyspace.internal_key(key), at)
+        let (core, at) = self.reading(at)?;
+        core.view.load().get(&keyspace.internal_key(key), at)
     }
 
     /// [`Engine::get`] of each key, all at the same state.
@@ -103,8 +72,8 @@ impl Engine {
         keys: &[&[u8]],
         at: Version,
     ) -> Result<Vec<Option<Record>>, Error> {
-        let at = self.clamp(at);
-        let view = self.core.view.load();
+        let (core, at) = self.reading(at)?;
+        let view = core.view.load();
         keys.iter()
             .map(|key| view.get(&keyspace.internal_key(key), at))
             .collect()
@@ -121,23 +90,17 @@ impl Engine {
         at: Version,
         direction: Direction,
     ) -> Result<Scan, Error> {
-        let at = self.clamp(at);
-        Ok(Scan::new(
-            &self.core.view.load(),
-            keyspace,
-            &range,
-            at,
-            direction,
-        ))
+        let (core, at) = self.reading(at)?;
+        Scan::new(&core.view.load(), keyspace, &range, at, direction)
     }
 
     /// Writes a batch: [`Engine::append`], then for `Synced` [`Engine::sync`].
     ///
     /// **Guarantees**: all of it or, after a crash before the return, maybe nothing; visible on return; `Synced` is
-    /// durable on return. **Errors**: `Invalid` (nothing written), `OutcomeUnknown` (open again).
+    /// durable on return.
     ///
     /// # Errors
-    /// As above.
+    /// `Invalid`, `Exhausted` (nothing written); `OutcomeUnknown` (open again).
     pub fn write(&self, batch: Batch, durability: Durability) -> Result<(), Error> {
         let point = self.append(batch)?;
         match durability {
@@ -149,56 +112,42 @@ impl Engine {
     /// Writes a batch to the log and makes it visible, without waiting for the device.
     ///
     /// # Errors
-    /// `Invalid` (nothing written), `OutcomeUnknown` (open again).
+    /// `Invalid`, `Exhausted` (nothing written); `OutcomeUnknown` (open again).
     pub fn append(&self, batch: Batch) -> Result<CommitPoint, Error> {
-        let payload = batch.payload()?;
-        let mut sequence = self.core.commit.lock();
-        let view = self.core.view.load();
-        view.active
-            .apply(payload)
-            .map_err(|_| Error::Invalid("a malformed batch".to_owned()))?;
-        self.core
-            .visible
-            .fetch_max(batch.version_max(), Ordering::Release);
-        *sequence += 1;
-        Ok(CommitPoint(*sequence))
+        self.handle.core.append(batch).map(CommitPoint)
     }
 
     /// Returns when everything up to `upto` is durable. Callers share the syncs of the device.
     ///
     /// # Errors
     /// `OutcomeUnknown` when the device failed (open again).
-    pub fn sync(&self, _upto: CommitPoint) -> Result<(), Error> {
-        Ok(())
+    pub fn sync(&self, upto: CommitPoint) -> Result<(), Error> {
+        self.handle.core.writing()?.log.sync(upto.0)
     }
 
     /// The highest version ever written; survives a restart.
     #[must_use]
     pub fn last_version(&self) -> Version {
-        Version::from_u64(self.core.visible.load(Ordering::Acquire))
+        Version::from_u64(self.handle.core.visible.load(Ordering::Acquire))
     }
 
-    /// Says which versions compaction must keep from now on.
+    /// Says which versions compaction must keep from now on. Until it is said after opening, all are kept.
     pub fn set_retention(&self, retention: Retention) {
-        *self.core.retention.lock() = retention;
+        self.handle.core.set_retention(retention);
     }
 
-    /// Writes the memtables to tables.
+    /// Writes the memtables to tables and returns when they are durable.
     ///
     /// # Errors
-    /// `Exhausted`, `Io`.
+    /// `Exhausted`, `Io`: the data is still in the log. `Closed`, `ReadOnly`.
     pub fn flush(&self) -> Result<(), Error> {
-        Ok(())
+        self.handle.core.flush()
     }
 
     /// Figures for people and dashboards.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let view = self.core.view.load();
-        Stats {
-            memtable_bytes: view.active.byte_count() as u64,
-            ..Stats::default()
-        }
+        self.handle.core.stats()
     }
 
     /// Reads every file of the store and checks every checksum.
@@ -206,7 +155,8 @@ impl Engine {
     /// # Errors
     /// `Corrupt` for the first damage, with file and offset.
     pub fn verify(&self) -> Result<Verification, Error> {
-        Ok(Verification::default())
+        self.handle.core.check_open()?;
+        self.handle.core.verify()
     }
 
     /// Syncs the log, stops the threads and releases the lock. Other clones of the handle refuse from then on.
@@ -214,18 +164,50 @@ impl Engine {
     /// # Errors
     /// `OutcomeUnknown` when the last sync failed.
     pub fn close(self) -> Result<(), Error> {
-        self.core.lock.lock().take();
-        Ok(())
+        self.handle.close()
     }
 
-    /// Reads see whole batches only: at most the newest version whose batch is complete.
-    fn clamp(&self, at: Version) -> u64 {
-        at.as_u64().min(self.core.visible.load(Ordering::Acquire))
+    /// Compacts until there is nothing to do, in this thread.
+    #[cfg(test)]
+    pub(crate) fn compact_for_test(&self) -> Result<(), Error> {
+        self.handle.core.compact_all()
+    }
+
+    /// The store, and the version at which a read at `at` sees only whole batches.
+    fn reading(&self, at: Version) -> Result<(&Core, u64), Error> {
+        let core = &self.handle.core;
+        core.check_open()?;
+        Ok((core, core.clamp(at.as_u64())))
+    }
+}
+
+impl Handle {
+    fn close(&self) -> Result<(), Error> {
+        if self.core.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let outcome = self.core.finish();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+        // Only now may somebody else open it.
+        self.core.lock.lock().take();
+        outcome
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the store was not closed cleanly");
+        }
     }
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Engine({})", self.core.dir.display())
+        write!(f, "Engine({})", self.handle.core.dir.display())
     }
 }

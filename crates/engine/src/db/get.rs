@@ -13,6 +13,9 @@ impl View {
                 Lookup::Found(record) => return Ok(Some(record)),
             }
         }
-        Ok(None)
+        match self.tables.get(key, at)? {
+            Lookup::Unknown | Lookup::Deleted => Ok(None),
+            Lookup::Found(record) => Ok(Some(record)),
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     batch::{Malformed, Operation, Operations},
     entry::EntryKind,
     tombstones::Tombstones,
+    wal::LogStart,
 };
 
 /// A memtable, active or sealed.
@@ -25,8 +26,8 @@ pub(crate) struct Memory {
     /// So that a reader takes the lock only when there is something to find.
     has_tombstones: AtomicBool,
     version_max: AtomicU64,
-    /// The first segment of the log that may hold records of it.
-    pub(crate) segment_first: u64,
+    /// Where in the log it begins.
+    pub(crate) start: LogStart,
 }
 
 /// What one source knows about a key.
@@ -40,7 +41,7 @@ pub(crate) enum Lookup {
 }
 
 impl Memory {
-    pub(crate) fn new(options: &Options, segment_first: u64) -> Self {
+    pub(crate) fn new(options: &Options, start: LogStart) -> Self {
         let memtable_options = MemtableOptions {
             structure: options.structure,
             budget_bytes: options.memtable_bytes,
@@ -50,7 +51,7 @@ impl Memory {
             tombstones: RwLock::new(Tombstones::new()),
             has_tombstones: AtomicBool::new(false),
             version_max: AtomicU64::new(0),
-            segment_first,
+            start,
         }
     }
 

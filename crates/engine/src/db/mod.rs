@@ -10,11 +10,23 @@
 //! - nothing of a batch is visible before its log record is written, and all of it is visible when `write` returns;
 //! - a view is never changed, only replaced; what a reader loaded stays complete until it lets go.
 
+mod background;
+mod core;
 mod engine;
+mod flush;
 mod get;
 mod memory;
+mod open;
+mod report;
 mod scan;
+mod source;
+mod tables;
+mod throttle;
 mod view;
+mod write;
+
+#[cfg(test)]
+mod crash_test;
 
 pub use engine::{CommitPoint, Engine};
 pub use scan::Scan;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::memory::Memory;
+use super::{memory::Memory, tables::Tables};
 
 /// One consistent state of the store. Immutable; replaced as a whole.
 #[derive(Clone)]
@@ -11,6 +11,8 @@ pub(crate) struct View {
     pub(crate) active: Arc<Memory>,
     /// Sealed and waiting to be flushed, newest first.
     pub(crate) sealed: Vec<Arc<Memory>>,
+    /// Everything older.
+    pub(crate) tables: Arc<Tables>,
 }
 
 impl View {

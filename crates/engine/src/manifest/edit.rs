@@ -1,10 +1,10 @@
 //! One change of the set of tables: encode, decode.
 //!
 //! **Shape**: fields one after another, each a tag byte and its numbers as varints: 1 log start (segment, sequence),
-//! 2 last version, 3 next number, 4 removed table (level, number), 5 added table (level, number, bytes, entries,
-//! range tombstones, lowest version, highest version, lowest key, highest key; a key is its length and its bytes).
+//! 2 last version, 3 next number, 4 removed table (level, number), 5 added table (level, number, bytes, then the
+//! summary as in docs/format/table.md).
 
-use crate::{keyspace::INTERNAL_KEY_BYTES_MAX, varint, wal::LogStart};
+use crate::{keyspace::INTERNAL_KEY_BYTES_MAX, table::TableSummary, varint, wal::LogStart};
 
 const TAG_LOG_START: u8 = 1;
 const TAG_LAST_VERSION: u8 = 2;
@@ -17,20 +17,8 @@ const TAG_ADDED: u8 = 5;
 pub(crate) struct TableMeta {
     /// The number in its file name; never given out twice.
     pub(crate) number: u64,
-    /// Length of the file.
-    pub(crate) byte_count: u64,
-    /// Entries, tombstones included, range tombstones not.
-    pub(crate) entry_count: u64,
-    /// Range tombstones.
-    pub(crate) tombstone_count: u64,
-    /// The lowest version of an entry or range tombstone.
-    pub(crate) version_min: u64,
-    /// The highest one.
-    pub(crate) version_max: u64,
-    /// The lowest internal key, or start of a range tombstone.
-    pub(crate) smallest: Vec<u8>,
-    /// The highest internal key, or end of a range tombstone.
-    pub(crate) largest: Vec<u8>,
+    /// What is in it.
+    pub(crate) summary: TableSummary,
 }
 
 /// A change of the state, atomic.
@@ -61,27 +49,12 @@ impl Edit {
             put(&mut bytes, TAG_REMOVED, &[*level as u64, *number]);
         }
         for (level, table) in &self.added {
-            let TableMeta {
-                number,
-                byte_count,
-                entry_count,
-                tombstone_count,
-                ..
-            } = *table;
-            let numbers = [
-                *level as u64,
-                number,
-                byte_count,
-                entry_count,
-                tombstone_count,
-                table.version_min,
-                table.version_max,
-            ];
-            put(&mut bytes, TAG_ADDED, &numbers);
-            for key in [&table.smallest, &table.largest] {
-                varint::put(&mut bytes, key.len() as u64);
-                bytes.extend_from_slice(key);
-            }
+            put(
+                &mut bytes,
+                TAG_ADDED,
+                &[*level as u64, table.number, table.summary.bytes],
+            );
+            table.summary.encode(&mut bytes);
         }
         bytes
     }
@@ -132,36 +105,8 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u64; N]> {
 }
 
 fn take_table(bytes: &mut &[u8]) -> Option<(usize, TableMeta)> {
-    let [
-        level,
-        number,
-        byte_count,
-        entry_count,
-        tombstone_count,
-        version_min,
-        version_max,
-    ] = take(bytes)?;
-    let smallest = take_key(bytes)?;
-    let largest = take_key(bytes)?;
-    let table = TableMeta {
-        number,
-        byte_count,
-        entry_count,
-        tombstone_count,
-        version_min,
-        version_max,
-        smallest,
-        largest,
-    };
-    Some((usize::try_from(level).ok()?, table))
-}
-
-fn take_key(bytes: &mut &[u8]) -> Option<Vec<u8>> {
-    let length = usize::try_from(varint::take(bytes)?).ok()?;
-    if length > INTERNAL_KEY_BYTES_MAX {
-        return None;
-    }
-    let (key, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(key.to_vec())
+    let [level, number, file_bytes] = take(bytes)?;
+    let summary = TableSummary::decode(bytes, file_bytes).ok()?;
+    let is_sound = summary.largest.len() <= INTERNAL_KEY_BYTES_MAX;
+    is_sound.then_some((usize::try_from(level).ok()?, TableMeta { number, summary }))
 }

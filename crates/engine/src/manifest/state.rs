@@ -52,7 +52,7 @@ impl State {
             let Some(tables) = levels.get_mut(*level) else {
                 return Err(format!("an edit that adds to level {level}"));
             };
-            if table.smallest > table.largest
+            if table.summary.smallest > table.summary.largest
                 || tables.insert(table.number, table.clone()).is_some()
             {
                 return Err(format!("an edit that adds table {} wrongly", table.number));

@@ -23,3 +23,6 @@ mod writer;
 pub(crate) use recover::{Recovered, Repair, recover};
 pub(crate) use segment::segment_number;
 pub(crate) use writer::{Appender, Log, LogStart, LogStats};
+
+#[cfg(test)]
+pub(crate) use self::{record::SKIP_CHECKSUM, segment::segment_path, writer::SKIP_SYNC};

@@ -94,14 +94,15 @@ const fn segment_tag(segment: u64) -> u32 {
     segment as u32
 }
 
-/// A planted bug for the negative tests: damaged records are taken for good.
 #[cfg(test)]
-pub(crate) static SKIP_CHECKSUM: std::sync::atomic::AtomicBool =
-    std::sync::atomic::AtomicBool::new(false);
+thread_local! {
+    /// A planted bug for the negative tests: damaged records are taken for good.
+    pub(crate) static SKIP_CHECKSUM: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
 
 #[cfg(test)]
 fn skip_checksum() -> bool {
-    SKIP_CHECKSUM.load(std::sync::atomic::Ordering::Relaxed)
+    SKIP_CHECKSUM.get()
 }
 
 #[cfg(not(test))]

@@ -425,13 +425,15 @@ impl Log {
     }
 }
 
-/// A planted bug for the negative tests: the log says that it synced and did not.
 #[cfg(test)]
-pub(crate) static SKIP_SYNC: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// A planted bug for the negative tests: the log says that it synced and did not.
+    pub(crate) static SKIP_SYNC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
 
 #[cfg(test)]
 fn skip_sync() -> bool {
-    SKIP_SYNC.load(Ordering::Relaxed)
+    SKIP_SYNC.get()
 }
 
 #[cfg(not(test))]

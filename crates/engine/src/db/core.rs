@@ -1,0 +1,211 @@
+//! What all handles and threads of an open store share.
+//!
+//! # Locks, in the order in which they may be taken
+//! `flushing` (one flush), `commit` (one writer of log and memtable), `manifest` (one editor), `install` (one replacer of the view), `signal`
+//! (background state). Readers take none.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use nokv_env::{Env, FileLock};
+use parking_lot::{Condvar, Mutex};
+
+use super::{background::Progress, view::View, write::Pending};
+use crate::{
+    Error, Options, Retention,
+    cache::BlockCache,
+    manifest::Manifest,
+    mark::Mark,
+    wal::{Appender, Log},
+};
+
+/// A memtable over this is written to a table when the store is closed: reading it from the log at the next open
+/// would take longer than opening may (some 100 MiB/s).
+const CLOSE_FLUSH_BYTES: usize = 4 << 20;
+
+/// An open store.
+pub(super) struct Core {
+    pub(super) env: Env,
+    pub(super) dir: PathBuf,
+    pub(super) options: Options,
+    pub(super) view: ArcSwap<View>,
+    install: Mutex<()>,
+    /// Versions up to it are of batches that are complete in the memtable.
+    pub(super) visible: AtomicU64,
+    pub(super) retention: Mutex<Arc<Retention>>,
+    pub(super) writing: Option<Writing>,
+    pub(super) cache: Arc<BlockCache>,
+    pub(super) counters: Counters,
+    pub(super) lock: Mutex<Option<FileLock>>,
+    pub(super) closed: AtomicBool,
+}
+
+/// What only a store that is open for writing has.
+pub(super) struct Writing {
+    pub(super) log: Log,
+    pub(super) mark: Arc<Mark>,
+    pub(super) commit: Mutex<Appender>,
+    pub(super) intake: Mutex<Vec<Pending>>,
+    /// One flush at a time.
+    pub(super) flushing: Mutex<()>,
+    pub(super) manifest: Mutex<Manifest>,
+    pub(super) signal: Mutex<Signal>,
+    /// Told when there may be work for a thread.
+    pub(super) work: Condvar,
+    /// Told when work was done, or failed.
+    pub(super) progress: Condvar,
+}
+
+/// What threads and writers tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    pub(super) is_stopping: bool,
+    /// Why background work failed; it is tried again, and writers that must wait for it are told.
+    pub(super) failure: Option<Error>,
+    /// Memtables flushed and compactions done, for those who wait for one.
+    pub(super) generation: u64,
+}
+
+/// Counters since the store was opened.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) batches: AtomicU64,
+    pub(super) flushes: AtomicU64,
+    pub(super) flush_bytes: AtomicU64,
+    pub(super) compactions: AtomicU64,
+    pub(super) compaction_read_bytes: AtomicU64,
+    pub(super) compaction_write_bytes: AtomicU64,
+    pub(super) slowdowns: AtomicU64,
+    pub(super) stalls: AtomicU64,
+    pub(super) stall_micros: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+impl Core {
+    pub(super) fn new(
+        (env, dir, options): (&Env, &Path, Options),
+        (view, cache): (View, Arc<BlockCache>),
+        visible: u64,
+        writing: Option<Writing>,
+        lock: FileLock,
+    ) -> Self {
+        Self {
+            env: env.clone(),
+            dir: dir.to_owned(),
+            options,
+            view: ArcSwap::from_pointee(view),
+            install: Mutex::new(()),
+            visible: AtomicU64::new(visible),
+            retention: Mutex::new(Arc::new(Retention::default())),
+            writing,
+            cache,
+            counters: Counters::default(),
+            lock: Mutex::new(Some(lock)),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What writing needs.
+    ///
+    /// # Errors
+    /// `Closed`, `ReadOnly`.
+    pub(super) fn writing(&self) -> Result<&Writing, Error> {
+        self.check_open()?;
+        self.writing.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    /// The last work of a store: what was written is synced, threads are told to stop.
+    ///
+    /// # Errors
+    /// `OutcomeUnknown` when the log could not be synced.
+    pub(super) fn finish(&self) -> Result<(), Error> {
+        let Some(writing) = &self.writing else {
+            return Ok(());
+        };
+        writing.signal.lock().is_stopping = true;
+        writing.work.notify_all();
+        writing.progress.notify_all();
+        // Whoever is writing now finishes first; whoever comes later is refused.
+        let appender = writing.commit.lock();
+        let outcome = writing.log.sync(writing.log.appended());
+        drop(appender);
+        if outcome.is_ok() && self.view.load().active.byte_count() > CLOSE_FLUSH_BYTES {
+            self.flush_at_close(writing);
+        }
+        writing.mark.sync();
+        outcome
+    }
+
+    /// Everything is in the log already, so a failure costs only time at the next open.
+    fn flush_at_close(&self, writing: &Writing) {
+        self.seal_active(writing);
+        loop {
+            match self.flush_one(writing) {
+                Ok(Progress::Done) => {}
+                Ok(Progress::Idle) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the memtable could not be flushed at close");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Replaces the view by what `change` makes of it.
+    pub(super) fn install(&self, change: impl FnOnce(&mut View)) {
+        let _guard = self.install.lock();
+        let mut view = View::clone(&self.view.load());
+        change(&mut view);
+        self.view.store(Arc::new(view));
+    }
+
+    /// Reads see whole batches only: at most the newest version whose batch is complete.
+    ///
+    /// Ask before the view is loaded: a view that is newer has nothing less, one that is older might.
+    pub(super) fn clamp(&self, at: u64) -> u64 {
+        at.min(self.visible.load(Ordering::Acquire))
+    }
+}
+
+impl Writing {
+    /// Wakes the threads.
+    pub(super) fn wake_workers(&self) {
+        // Under the lock, or a thread that is just deciding to sleep would miss it.
+        let _signal = self.signal.lock();
+        self.work.notify_all();
+    }
+
+    /// Notes that background work was done, or why it was not, and wakes those who wait for it.
+    pub(super) fn note_progress(&self, failure: Option<Error>) {
+        let mut signal = self.signal.lock();
+        signal.generation += 1;
+        signal.failure = failure;
+        self.progress.notify_all();
+        self.work.notify_all();
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.signal.lock().is_stopping
+    }
+}

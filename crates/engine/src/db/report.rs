@@ -1,0 +1,79 @@
+//! Figures and checks of a running store.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::core::Core;
+use crate::{Error, Retention, Stats, Verification, wal::segment_number};
+
+impl Core {
+    pub(super) fn set_retention(&self, mut retention: Retention) {
+        retention.pins.sort_unstable();
+        retention.pins.dedup();
+        *self.retention.lock() = Arc::new(retention);
+        if let Some(writing) = &self.writing {
+            writing.wake_workers();
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let view = self.view.load();
+        let log = self
+            .writing
+            .as_ref()
+            .map(|writing| writing.log.stats())
+            .unwrap_or_default();
+        let counters = &self.counters;
+        let cache = self.cache.figures();
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            memtable_bytes: view.active.byte_count() as u64,
+            sealed_count: view.sealed.len() as u64,
+            sealed_bytes: view
+                .sealed
+                .iter()
+                .map(|memory| memory.byte_count() as u64)
+                .sum(),
+            segment_count: log.segment_count,
+            batch_count: load(&counters.batches),
+            group_count: log.group_count,
+            log_bytes: log.log_bytes,
+            sync_count: log.sync_count,
+            flush_count: load(&counters.flushes),
+            flush_bytes: load(&counters.flush_bytes),
+            compaction_count: load(&counters.compactions),
+            compaction_read_bytes: load(&counters.compaction_read_bytes),
+            compaction_write_bytes: load(&counters.compaction_write_bytes),
+            slowdown_count: load(&counters.slowdowns),
+            stall_count: load(&counters.stalls),
+            stall_micros: load(&counters.stall_micros),
+            levels: view.tables.stats(),
+            segment_bytes: self.segment_bytes(),
+            cache_bytes: cache.bytes,
+            cache_hit_count: cache.hit_count,
+            cache_miss_count: cache.miss_count,
+        }
+    }
+
+    /// Files that can't be listed count as nothing: these are figures, not decisions.
+    fn segment_bytes(&self) -> u64 {
+        let entries = self.env.files.list(&self.dir).unwrap_or_default();
+        let is_segment = |entry: &&nokv_env::DirEntry| segment_number(&entry.name).is_some();
+        entries
+            .iter()
+            .filter(is_segment)
+            .map(|entry| entry.size)
+            .sum()
+    }
+
+    /// Reads every table in full. The log was read in full when the store was opened.
+    pub(super) fn verify(&self) -> Result<Verification, Error> {
+        let view = self.view.load_full();
+        let mut verification = Verification::default();
+        for table in view.tables.levels.iter().flatten() {
+            verification.entry_count += table.verify()?;
+            verification.table_count += 1;
+            verification.byte_count += table.summary().bytes;
+        }
+        Ok(verification)
+    }
+}

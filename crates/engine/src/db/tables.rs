@@ -1,0 +1,209 @@
+//! The tables of a view, by level.
+//!
+//! Invariants: level 0 is ordered newest first and its tables may overlap; the tables of any other level are
+//! ordered by key and do not overlap, but for the exclusive end of a range tombstone; all versions of a key are in
+//! one table of a level.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use nokv_env::{Env, OpenMode};
+
+use super::memory::Lookup;
+use crate::{
+    Error, LevelStats, Record, Value,
+    cache::BlockCache,
+    entry::EntryKind,
+    manifest::State,
+    table::{LookupKey, Table},
+};
+
+/// What comes after the number in the name of a table.
+const SUFFIX: &str = ".table";
+
+/// The file of a table.
+pub(crate) fn table_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:010}{SUFFIX}"))
+}
+
+/// The number of the table with this file name; `None` for any other file.
+pub(crate) fn table_number(name: &str) -> Option<u64> {
+    name.strip_suffix(SUFFIX)?.parse().ok()
+}
+
+/// Opens the file of a table that the manifest names.
+///
+/// # Errors
+/// `Corrupt` when it is missing or no table; `Io`.
+pub(super) fn open_table(
+    env: &Env,
+    dir: &Path,
+    number: u64,
+    cache: &Arc<BlockCache>,
+) -> Result<Arc<Table>, Error> {
+    let path = table_path(dir, number);
+    let file = env.files.open(&path, OpenMode::Read).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Error::corrupt(&path, 0, "a table that the manifest names", "no file");
+        }
+        Error::io("opening", &path, error)
+    })?;
+    Ok(Arc::new(Table::open(
+        file,
+        &path,
+        number,
+        Arc::clone(cache),
+    )?))
+}
+
+/// All tables.
+#[derive(Clone, Default)]
+pub(crate) struct Tables {
+    pub(crate) levels: Vec<Vec<Arc<Table>>>,
+    /// Those with range tombstones, for scans.
+    pub(crate) with_tombstones: Vec<Arc<Table>>,
+}
+
+impl Tables {
+    /// Opens every table of the state.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub(super) fn open(
+        env: &Env,
+        dir: &Path,
+        cache: &Arc<BlockCache>,
+        state: &State,
+    ) -> Result<Self, Error> {
+        let mut levels = Vec::new();
+        for metas in &state.levels {
+            let mut tables = Vec::with_capacity(metas.len());
+            for (number, meta) in metas {
+                let table = open_table(env, dir, *number, cache)?;
+                if *table.summary() != meta.summary {
+                    let expected = "the table that the manifest describes";
+                    return Err(Error::corrupt(table.path(), 0, expected, "another table"));
+                }
+                tables.push(table);
+            }
+            levels.push(tables);
+        }
+        Ok(Self::of(levels))
+    }
+
+    /// The tables of these levels, put in order.
+    pub(super) fn of(mut levels: Vec<Vec<Arc<Table>>>) -> Self {
+        for (level, tables) in levels.iter_mut().enumerate() {
+            if level == 0 {
+                tables.sort_by_key(|table| std::cmp::Reverse(table.id()));
+            } else {
+                tables.sort_by(|a, b| a.summary().smallest.cmp(&b.summary().smallest));
+            }
+        }
+        let with_tombstones = levels
+            .iter()
+            .flatten()
+            .filter(|table| !table.range_tombstones().is_empty())
+            .cloned()
+            .collect();
+        Self {
+            levels,
+            with_tombstones,
+        }
+    }
+
+    /// The same tables without `removed` and with `added`.
+    pub(super) fn changed(&self, removed: &[u64], added: Vec<(usize, Arc<Table>)>) -> Self {
+        let mut levels = self.levels.clone();
+        for tables in &mut levels {
+            tables.retain(|table| !removed.contains(&table.id()));
+        }
+        for (level, table) in added {
+            if levels.len() <= level {
+                levels.resize_with(level + 1, Vec::new);
+            }
+            if let Some(tables) = levels.get_mut(level) {
+                tables.push(table);
+            }
+        }
+        Self::of(levels)
+    }
+
+    /// Number of tables in level 0.
+    pub(crate) fn level0_count(&self) -> usize {
+        self.levels.first().map_or(0, Vec::len)
+    }
+
+    pub(super) fn stats(&self) -> Vec<LevelStats> {
+        let level = |tables: &Vec<Arc<Table>>| LevelStats {
+            table_count: tables.len() as u64,
+            bytes: tables.iter().map(|table| table.summary().bytes).sum(),
+        };
+        let mut stats: Vec<LevelStats> = self.levels.iter().map(level).collect();
+        while stats.last().is_some_and(|level| level.table_count == 0) {
+            stats.pop();
+        }
+        stats
+    }
+
+    /// What the tables know about `key` at `at`.
+    pub(super) fn get(&self, key: &[u8], at: u64) -> Result<Lookup, Error> {
+        let lookup = LookupKey::new(key);
+        for (level, tables) in self.levels.iter().enumerate() {
+            let first = if level == 0 {
+                0
+            } else {
+                tables.partition_point(|table| table.summary().largest.as_slice() < key)
+            };
+            for table in tables.iter().skip(first) {
+                let summary = table.summary();
+                if key < summary.smallest.as_slice() {
+                    if level == 0 {
+                        continue;
+                    }
+                    break;
+                }
+                if key > summary.largest.as_slice() {
+                    continue;
+                }
+                match get_in_table(table, key, &lookup, at)? {
+                    Lookup::Unknown => {}
+                    answer => return Ok(answer),
+                }
+            }
+        }
+        Ok(Lookup::Unknown)
+    }
+
+    /// The newest version at or below `at` of a range tombstone of any table over `key`.
+    pub(super) fn covering(&self, key: &[u8], at: u64) -> Option<u64> {
+        let covers = |table: &Arc<Table>| table.range_tombstones().covering(key, at);
+        self.with_tombstones.iter().filter_map(covers).max()
+    }
+}
+
+fn get_in_table(
+    table: &Table,
+    key: &[u8],
+    lookup: &LookupKey<'_>,
+    at: u64,
+) -> Result<Lookup, Error> {
+    let covering = table.range_tombstones().covering(key, at);
+    let Some(entry) = table.get(lookup, at)? else {
+        return Ok(if covering.is_some() {
+            Lookup::Deleted
+        } else {
+            Lookup::Unknown
+        });
+    };
+    if covering.is_some_and(|version| version > entry.version) || entry.kind == EntryKind::Delete {
+        return Ok(Lookup::Deleted);
+    }
+    let version = nokv_types::Version::from_u64(entry.version);
+    Ok(Lookup::Found(Record {
+        version,
+        value: Value::from(entry.value),
+    }))
+}

@@ -1,0 +1,143 @@
+//! The write path: many callers, one group at a time.
+//!
+//! A caller that finds nobody ahead writes its own batch. The others queue theirs and line up for the commit lock;
+//! whoever gets it writes the whole queue with one system call, so the log is written as often as it can be and
+//! never more often.
+//!
+//! Invariants:
+//! - the order of the log is the order of the memtable;
+//! - a batch is in the memtable only after its record is in the log, and visible only when all of it is.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use parking_lot::Mutex;
+
+use super::{
+    core::{Core, Counters, Writing},
+    memory::Memory,
+};
+use crate::{Batch, Error, wal::Appender};
+
+/// Batches written with one system call; more only makes the first of them wait.
+const GROUP_BATCHES_MAX: usize = 256;
+
+/// Bytes of a group after which no other batch joins it.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+
+/// A batch in the queue.
+pub(super) struct Pending {
+    batch: Batch,
+    slot: Arc<Slot>,
+}
+
+/// Where the answer is left: the sequence of the record.
+#[derive(Default)]
+struct Slot(Mutex<Option<Result<u64, Error>>>);
+
+impl Core {
+    /// Writes a batch to log and memtable; the sequence of its record.
+    ///
+    /// # Errors
+    /// `Invalid`, `Exhausted`: nothing was written. `OutcomeUnknown`, `Closed`, `ReadOnly`.
+    pub(super) fn append(&self, batch: Batch) -> Result<u64, Error> {
+        let writing = self.writing()?;
+        let byte_count = batch.payload()?.len();
+        if batch.is_empty() {
+            return Ok(writing.log.appended());
+        }
+        writing.log.check()?;
+        self.throttle(writing, byte_count)?;
+        if let Some(mut appender) = writing.commit.try_lock()
+            && writing.intake.lock().is_empty()
+        {
+            return self.commit(writing, &mut appender, &[&batch]);
+        }
+        self.append_grouped(writing, batch)
+    }
+
+    fn append_grouped(&self, writing: &Writing, batch: Batch) -> Result<u64, Error> {
+        let slot = Arc::new(Slot::default());
+        writing.intake.lock().push(Pending {
+            batch,
+            slot: Arc::clone(&slot),
+        });
+        let mut appender = writing.commit.lock();
+        loop {
+            // Whoever had the lock before may have written it.
+            if let Some(result) = slot.0.lock().take() {
+                return result;
+            }
+            let group = take_group(&mut writing.intake.lock());
+            let batches: Vec<&Batch> = group.iter().map(|pending| &pending.batch).collect();
+            match self.commit(writing, &mut appender, &batches) {
+                Ok(last) => {
+                    let first = last + 1 - group.len() as u64;
+                    for (sequence, pending) in (first..).zip(&group) {
+                        *pending.slot.0.lock() = Some(Ok(sequence));
+                    }
+                }
+                Err(error) => {
+                    for pending in &group {
+                        *pending.slot.0.lock() = Some(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a group; the sequence of its last record.
+    fn commit(
+        &self,
+        writing: &Writing,
+        appender: &mut Appender,
+        batches: &[&Batch],
+    ) -> Result<u64, Error> {
+        self.check_open()?;
+        let mut payloads = Vec::with_capacity(batches.len());
+        for batch in batches {
+            payloads.push(batch.payload()?);
+        }
+        let mut memory = Arc::clone(&self.view.load().active);
+        if memory.is_full(&self.options) {
+            memory = self.switch_memory(writing, appender);
+        }
+        let last = writing.log.append(appender, &payloads)?;
+        for (batch, payload) in batches.iter().zip(payloads) {
+            if memory.apply(payload).is_err() {
+                let error = Error::Invalid("a batch that does not decode".to_owned());
+                return Err(writing.log.poison(&error));
+            }
+            self.visible
+                .fetch_max(batch.version_max(), Ordering::AcqRel);
+        }
+        Counters::add(&self.counters.batches, batches.len() as u64);
+        Ok(last)
+    }
+
+    /// Seals the active memtable and starts another, with a segment of the log of its own.
+    pub(super) fn switch_memory(&self, writing: &Writing, appender: &mut Appender) -> Arc<Memory> {
+        writing.log.seal(appender);
+        let start = writing.log.position(appender);
+        let next = Arc::new(Memory::new(&self.options, start));
+        self.install(|view| {
+            let full = std::mem::replace(&mut view.active, Arc::clone(&next));
+            view.sealed.insert(0, full);
+        });
+        writing.wake_workers();
+        next
+    }
+}
+
+/// The oldest of the queue, within the limits of a group.
+fn take_group(intake: &mut Vec<Pending>) -> Vec<Pending> {
+    let mut byte_count = 0;
+    let mut count = 0;
+    for pending in intake.iter().take(GROUP_BATCHES_MAX) {
+        if count > 0 && byte_count + pending.batch.byte_count() > GROUP_BYTES_MAX {
+            break;
+        }
+        byte_count += pending.batch.byte_count();
+        count += 1;
+    }
+    intake.drain(..count).collect()
+}

@@ -1,0 +1,194 @@
+//! The oracle: what a store should say, kept in the simplest way.
+//!
+//! Batch number *n* (from 1) is written at version *n*, so the state after a crash is recognised by its highest
+//! version, and every state that ever was can be computed.
+
+use std::collections::BTreeMap;
+
+use nokv_env::SeededRandom;
+use nokv_types::Version;
+
+use crate::{Batch, Direction, Engine, KeyRange, Keyspace};
+
+/// One operation of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Put(u8, Vec<u8>, Vec<u8>),
+    Delete(u8, Vec<u8>),
+    DeleteRange(u8, Vec<u8>, Vec<u8>),
+}
+
+type State = BTreeMap<(u8, Vec<u8>), (u64, Vec<u8>)>;
+
+/// All batches, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Oracle {
+    batches: Vec<Vec<Change>>,
+}
+
+/// Keyspaces and keys are few, so that they meet often.
+const KEYSPACES: u64 = 3;
+const KEYS: u64 = 24;
+
+impl Oracle {
+    /// The version of the last batch.
+    pub(crate) fn last(&self) -> u64 {
+        self.batches.len() as u64
+    }
+
+    /// Adds a random batch and returns it for the store.
+    pub(crate) fn random_batch(&mut self, random: &SeededRandom, value_bytes_max: u64) -> Batch {
+        let count = 1 + random.below(4);
+        let changes: Vec<Change> = (0..count)
+            .map(|_| random_change(random, value_bytes_max))
+            .collect();
+        self.push(changes)
+    }
+
+    /// Adds a batch and returns it for the store.
+    pub(crate) fn push(&mut self, changes: Vec<Change>) -> Batch {
+        let version = Version::from_u64(self.last() + 1);
+        let mut batch = Batch::new();
+        for change in &changes {
+            match change {
+                Change::Put(space, key, value) => {
+                    batch.put(Keyspace::new(*space), key, value, version);
+                }
+                Change::Delete(space, key) => batch.delete(Keyspace::new(*space), key, version),
+                Change::DeleteRange(space, start, end) => {
+                    batch.delete_range(Keyspace::new(*space), start, end, version);
+                }
+            }
+        }
+        self.batches.push(changes);
+        batch
+    }
+
+    /// Forgets the batches after `last`, which were lost.
+    pub(crate) fn truncate(&mut self, last: u64) {
+        self.batches.truncate(last as usize);
+    }
+
+    /// What a read at `at` should see.
+    fn state(&self, at: u64) -> State {
+        let mut state = State::new();
+        for (changes, version) in self.batches.iter().zip(1..=at) {
+            for change in changes {
+                if let Change::DeleteRange(space, start, end) = change {
+                    state.retain(|(other, key), _| other != space || key < start || key >= end);
+                }
+            }
+            for change in changes {
+                match change {
+                    Change::Put(space, key, value) => {
+                        state.insert((*space, key.clone()), (version, value.clone()));
+                    }
+                    Change::Delete(space, key) => {
+                        state.remove(&(*space, key.clone()));
+                    }
+                    Change::DeleteRange(..) => {}
+                }
+            }
+        }
+        state
+    }
+
+    /// What the store says at `at` is what it should.
+    pub(crate) fn check(&self, engine: &Engine, at: u64) -> Result<(), String> {
+        let expected = self.state(at);
+        let version = Version::from_u64(at);
+        for space in 0..KEYSPACES as u8 {
+            let keyspace = Keyspace::new(space);
+            let wanted: Vec<_> = expected
+                .iter()
+                .filter(|((other, _), _)| *other == space)
+                .map(|((_, key), (version, value))| (key.clone(), *version, value.clone()))
+                .collect();
+            for direction in [Direction::Forward, Direction::Reverse] {
+                let scan = engine
+                    .scan(keyspace, KeyRange::all(), version, direction)
+                    .map_err(|error| error.to_string())?;
+                let mut found = Vec::new();
+                for item in scan {
+                    let (key, record) = item.map_err(|error| error.to_string())?;
+                    found.push((key.to_vec(), record.version.as_u64(), record.value.to_vec()));
+                }
+                if direction == Direction::Reverse {
+                    found.reverse();
+                }
+                if found != wanted {
+                    return Err(format!(
+                        "{direction:?} scan of {space} at {at}: {} entries, expected {}:\n{:?}\n{:?}",
+                        found.len(),
+                        wanted.len(),
+                        brief(&found),
+                        brief(&wanted)
+                    ));
+                }
+            }
+            self.check_gets(engine, keyspace, version, &expected)?;
+        }
+        Ok(())
+    }
+
+    fn check_gets(
+        &self,
+        engine: &Engine,
+        keyspace: Keyspace,
+        at: Version,
+        expected: &State,
+    ) -> Result<(), String> {
+        for number in 0..KEYS {
+            let key = key_bytes(number);
+            let found = engine
+                .get(keyspace, &key, at)
+                .map_err(|error| error.to_string())?;
+            let found = found.map(|record| (record.version.as_u64(), record.value.to_vec()));
+            let wanted = expected.get(&(keyspace.get(), key.clone()));
+            if found.as_ref() != wanted {
+                return Err(format!("get of {key:?} in {keyspace:?} at {at}: {found:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn brief(entries: &[(Vec<u8>, u64, Vec<u8>)]) -> Vec<(String, u64, usize)> {
+    entries
+        .iter()
+        .map(|(key, version, value)| {
+            (
+                String::from_utf8_lossy(key).into_owned(),
+                *version,
+                value.len(),
+            )
+        })
+        .collect()
+}
+
+/// Keys of which some are prefixes of others, one of them empty.
+fn key_bytes(number: u64) -> Vec<u8> {
+    match number {
+        0 => Vec::new(),
+        1 => vec![0xFF; 3],
+        _ if number.is_multiple_of(3) => format!("k{:02}/long", number / 2).into_bytes(),
+        _ => format!("k{:02}", number / 2).into_bytes(),
+    }
+}
+
+fn random_change(random: &SeededRandom, value_bytes_max: u64) -> Change {
+    let space = random.below(KEYSPACES) as u8;
+    let key = key_bytes(random.below(KEYS));
+    match random.below(10) {
+        0 => {
+            let end = key_bytes(random.below(KEYS));
+            Change::DeleteRange(space, key.clone().min(end.clone()), key.max(end))
+        }
+        1 | 2 => Change::Delete(space, key),
+        _ => {
+            let mut value = vec![0; random.below(value_bytes_max) as usize];
+            nokv_env::Random::fill(random, &mut value);
+            Change::Put(space, key, value)
+        }
+    }
+}

@@ -60,8 +60,11 @@ struct Ahead {
 }
 
 /// Steps until the next try where the index knew no leaves ahead (the end of a subtree, the end of
-/// all).
+/// all) or none had to be loaded.
 const STEPS_WITHOUT: usize = 16;
+
+/// Leaves closer than this lie on pages that the processor loads ahead of a walk by itself.
+const NEAR_BYTES: usize = 2 << 10;
 
 impl Ahead {
     /// Nothing loaded. The first step after a seek loads nothing: who only looks at one key and its
@@ -174,6 +177,14 @@ impl<H: Hold> Cursor<H> {
             self.ahead.steps -= 1;
             return;
         }
+        if self.is_in_memory_order(direction) {
+            self.ahead = Ahead {
+                direction,
+                steps: STEPS_WITHOUT,
+                last: None,
+            };
+            return;
+        }
         // SAFETY: the leaf was found in the memtable that `hold` keeps alive as long as the cursor.
         let last = self
             .ahead
@@ -192,6 +203,23 @@ impl<H: Hold> Cursor<H> {
             },
             last: fetched.map(|fetched| fetched.last.as_ptr()),
         };
+    }
+
+    /// Whether the next leaf lies close by, as leaves do that were inserted one after the other; then
+    /// the processor itself loads ahead.
+    fn is_in_memory_order(&self, direction: Direction) -> bool {
+        let Some(leaf) = self.leaf() else { return true };
+        let next = match direction {
+            Direction::Up => leaf.next(),
+            Direction::Down => leaf.previous(),
+        };
+        next.is_none_or(|next| {
+            next.as_ptr()
+                .addr()
+                .get()
+                .abs_diff(leaf.as_ptr().addr().get())
+                < NEAR_BYTES
+        })
     }
 
     fn leaf(&self) -> Option<LeafRef<'_>> {

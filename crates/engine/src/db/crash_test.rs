@@ -168,9 +168,8 @@ fn run(seed: u64, steps: u64) -> Result<u64, String> {
         run.step(&engine).map_err(|error| error.to_string())?;
         crashes += run.check_images()?;
     }
-    run.oracle
-        .lock()
-        .check(&engine, run.oracle.lock().clone().last())?;
+    let oracle = run.oracle.lock().clone();
+    oracle.check(&engine, oracle.last())?;
     drop(engine);
     Ok(crashes + run.check_images()?)
 }

@@ -37,7 +37,6 @@ const AHEAD_BYTES: usize = 256 << 10;
 
 /// One slice of the zeros.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-const _: () = assert!(AHEAD_BYTES % (64 << 10) == 0);
 
 /// Where the log that is still needed begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +61,8 @@ pub(crate) struct Log {
     env: Env,
     dir: PathBuf,
     segment_bytes: u64,
+    /// Zeros written ahead: less where segments are small.
+    ahead_bytes: usize,
     mark: Arc<Mark>,
     shared: Mutex<Shared>,
     sync_done: Condvar,
@@ -117,6 +118,9 @@ impl Log {
             env: env.clone(),
             dir: dir.to_owned(),
             segment_bytes,
+            ahead_bytes: usize::try_from(segment_bytes / 4)
+                .unwrap_or(AHEAD_BYTES)
+                .min(AHEAD_BYTES),
             shared: Mutex::new(Shared::default()),
             sync_done: Condvar::new(),
             appended: AtomicU64::new(last),
@@ -215,7 +219,7 @@ impl Log {
             appender.heads.push(encode_head(position, payload));
             sequence += 1;
         }
-        let mut slices = Vec::with_capacity(payloads.len() * 2 + AHEAD_BYTES / ZEROS.len());
+        let mut slices = Vec::with_capacity(payloads.len() * 2 + AHEAD_BYTES.div_ceil(ZEROS.len()));
         let mut length = 0;
         for (head, payload) in appender.heads.iter().zip(payloads) {
             slices.push(IoSlice::new(head));
@@ -225,16 +229,19 @@ impl Log {
         let end = appender.offset + length;
         let syncs = self.syncs.load(Ordering::Relaxed);
         let is_ahead = end > appender.written_bytes && syncs > appender.syncs_seen;
-        if is_ahead {
-            let zeros = std::iter::repeat_n(IoSlice::new(&ZEROS), AHEAD_BYTES / ZEROS.len());
-            slices.extend(zeros);
+        let ahead_bytes = if is_ahead { self.ahead_bytes } else { 0 };
+        let mut zeros_left = ahead_bytes;
+        while zeros_left > 0 {
+            let zeros = ZEROS.get(..zeros_left).unwrap_or(&ZEROS);
+            slices.push(IoSlice::new(zeros));
+            zeros_left -= zeros.len();
         }
         if let Err(error) = file.write_slices_at(&slices, appender.offset) {
             return Err(self.undo_append(appender, file.as_ref(), error));
         }
         appender.written_bytes = appender.written_bytes.max(end);
         if is_ahead {
-            appender.written_bytes = end + AHEAD_BYTES as u64;
+            appender.written_bytes = end + ahead_bytes as u64;
             appender.syncs_seen = syncs;
         }
         appender.offset = end;

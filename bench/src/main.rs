@@ -5,6 +5,7 @@
 
 mod bodies;
 mod harness;
+mod namespace;
 mod ycsb;
 
 use anyhow::{Context, Result, bail};
@@ -32,6 +33,7 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Ycsb(ycsb::YcsbArguments),
+    Namespace(namespace::NamespaceArguments),
     Bodies(bodies::BodiesArguments),
     /// Remote calls per second over the framed transport and gRPC.
     Rpc,
@@ -61,6 +63,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut report = Report::default();
     match &arguments.command {
         Command::Ycsb(options) => ycsb::run(options, arguments.quick, &mut report)?,
+        Command::Namespace(options) => {
+            namespace::run(options, arguments.quick, &mut report)?;
+        }
         Command::Bodies(options) => bodies::run(options, arguments.quick, &mut report)?,
         Command::Rpc => return Ok(not_yet("rpc", "the service, complete (issue 6)")),
         Command::Mount => return Ok(not_yet("mount", "the FUSE mount (issue 7)")),
@@ -80,6 +85,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn answer_cell(bench: &str, spec: &str) -> Result<CellReport> {
     match bench {
         "ycsb" => ycsb::answer_cell(spec),
+        "namespace" => namespace::answer_cell(spec),
         "bodies" => bodies::answer_cell(spec),
         _ => bail!("no such cell: {bench}"),
     }

@@ -23,4 +23,5 @@ mod workload;
 mod zipfian;
 
 pub(crate) use cell::answer_cell;
+pub(crate) use engine::Durability;
 pub(crate) use run::{YcsbArguments, run};

@@ -207,3 +207,14 @@ pub(crate) enum Command {
 
 /// A path in the namespace as it stands on the command line: any bytes.
 pub(crate) type PathArgument = OsString;
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_option_means_two_things() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -30,7 +30,11 @@ pub(crate) async fn run(
     for argument in &arguments.paths {
         let path = session::path(argument)?;
         let (_, mut stream) = client.read(&path, 0..u64::MAX).await?;
-        while let Some(bytes) = stream.next().await? {
+        while let Some(bytes) = stream
+            .next()
+            .await
+            .map_err(|failure| failure.context(&path))?
+        {
             output.raw(bytes)?;
         }
     }

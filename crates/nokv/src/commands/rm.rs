@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
     #[arg(short, long, visible_short_alias = 'R')]
     recursive: bool,
     /// Empty directories
-    #[arg(short, long)]
-    dir: bool,
+    #[arg(short = 'd', long)]
+    empty_directory: bool,
     /// No error if it is not there
     #[arg(short, long)]
     force: bool,
@@ -61,7 +61,9 @@ async fn remove(arguments: &Arguments, client: &Client, path: &NsPath) -> Result
     }
     match client.remove(path, Remove::File).await {
         Err(failure) if failure.reason() != Reason::IsDirectory => Err(failure),
-        Err(_) if arguments.dir => client.remove(path, Remove::EmptyDirectory).await.map(drop),
+        Err(_) if arguments.empty_directory => {
+            client.remove(path, Remove::EmptyDirectory).await.map(drop)
+        }
         Err(_) => Err(Failure::new(
             Reason::IsDirectory,
             format!("{path} is a directory; add -r to remove it with all that is below"),

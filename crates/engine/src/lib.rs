@@ -29,6 +29,7 @@ mod batch;
 mod bytes_at;
 mod cache;
 mod checksum;
+mod compaction;
 mod db;
 mod entry;
 mod error;

@@ -45,7 +45,7 @@ mod writer;
 
 pub(crate) use cursor::{CursorOptions, Reading, TableCursor};
 pub(crate) use data_block::DataBlock;
-pub(crate) use garbage::Garbage;
+pub(crate) use garbage::{Garbage, Span};
 pub(crate) use index_block::IndexBlock;
 pub(crate) use reader::{LookupKey, Table, TableEntry};
 pub(crate) use summary::TableSummary;

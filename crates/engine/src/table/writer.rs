@@ -149,6 +149,11 @@ impl TableWriter {
         }
     }
 
+    /// The last entry is hidden, from version `until` on, by a range tombstone of this table or one below it.
+    pub(crate) fn note_garbage(&mut self, from: u64, until: u64, bytes: u64) {
+        self.summary.garbage.add(Span { from, until, bytes });
+    }
+
     /// About the length of the file if it ended now.
     pub(crate) fn byte_count(&self) -> u64 {
         let open = self.block.byte_count() + self.partition.byte_count();
@@ -283,6 +288,11 @@ impl TableWriter {
         }
         let mut payload = Vec::new();
         for tombstone in self.tombstones.iter() {
+            // Where nothing is below, it can go when the horizon has passed it and no pin sees what it hides.
+            let (from, until) = (self.summary.version_min, tombstone.version);
+            let bytes = (tombstone.start.len() + tombstone.end.len()) as u64;
+            self.summary.garbage.add(Span { from, until, bytes });
+            self.summary.content_bytes += bytes;
             for key in [&tombstone.start, &tombstone.end] {
                 varint::put(&mut payload, key.len() as u64);
                 payload.extend_from_slice(key);

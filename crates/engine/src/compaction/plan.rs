@@ -1,0 +1,132 @@
+//! What a choice of compaction sees, and what it says.
+
+use crate::table::TableSummary;
+
+/// A table, as a choice sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableInfo<'a> {
+    /// Its number; in level 0, a higher one is newer.
+    pub(crate) number: u64,
+    pub(crate) summary: &'a TableSummary,
+}
+
+/// The levels of a store.
+///
+/// **Shape**: `levels[0]` newest first; each other level by key. All levels that may ever be used are there.
+#[derive(Clone, Debug)]
+pub(crate) struct LevelsView<'a> {
+    pub(crate) levels: Vec<Vec<TableInfo<'a>>>,
+}
+
+/// A range of keys, both ends included.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct KeySpan {
+    pub(crate) smallest: Vec<u8>,
+    pub(crate) largest: Vec<u8>,
+}
+
+/// Tables that follow each other: a part of a sorted level, or one table of level 0.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Run {
+    pub(crate) level: usize,
+    pub(crate) numbers: Vec<u64>,
+}
+
+/// What to do with the inputs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Action {
+    /// Merge them into new tables of the output level.
+    Merge,
+    /// Move them to the output level as they are: an edit of the manifest.
+    Move,
+}
+
+/// Why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reason {
+    /// Level 0 has too many tables.
+    Level0,
+    /// A level is over its target.
+    Size,
+    /// A table has many deletions or a range tombstone: they free nothing before they are at the bottom.
+    Tombstones,
+    /// A table at the bottom has much that nobody can read any more.
+    Garbage,
+    /// Nothing is urgent, and level 0 is not empty.
+    Settle,
+}
+
+/// A compaction to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Plan {
+    pub(crate) reason: Reason,
+    pub(crate) action: Action,
+    /// Newest first.
+    pub(crate) inputs: Vec<Run>,
+    pub(crate) output_level: usize,
+    /// What lies below the output level within the range of the inputs, in order, not overlapping: there, deletions
+    /// must be kept.
+    pub(crate) deeper: Vec<KeySpan>,
+}
+
+/// How far compaction is behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Pressure {
+    pub(crate) level0_count: usize,
+    pub(crate) level0_bytes: u64,
+    /// Bytes that all levels below 0 have over their targets.
+    pub(crate) excess_bytes: u64,
+}
+
+impl LevelsView<'_> {
+    /// The number of the last level.
+    pub(crate) fn last(&self) -> usize {
+        self.levels.len().saturating_sub(1)
+    }
+
+    pub(crate) fn level(&self, level: usize) -> &[TableInfo<'_>] {
+        self.levels.get(level).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn level_bytes(&self, level: usize) -> u64 {
+        self.level(level)
+            .iter()
+            .map(|table| table.summary.bytes)
+            .sum()
+    }
+
+    /// What lies below `level` and overlaps the span, as disjoint spans in order.
+    pub(crate) fn deeper(&self, level: usize, span: &KeySpan) -> Vec<KeySpan> {
+        let below = self.levels.iter().skip(level + 1).flatten();
+        let mut spans: Vec<KeySpan> = below
+            .filter(|table| table.summary.overlaps(&span.smallest, &span.largest))
+            .map(|table| KeySpan::of(table.summary))
+            .collect();
+        spans.sort_by(|a, b| a.smallest.cmp(&b.smallest));
+        spans.dedup_by(|next, merged| {
+            let joins = next.smallest <= merged.largest;
+            if joins && next.largest > merged.largest {
+                merged.largest = std::mem::take(&mut next.largest);
+            }
+            joins
+        });
+        spans
+    }
+}
+
+impl KeySpan {
+    pub(crate) fn of(summary: &TableSummary) -> Self {
+        Self {
+            smallest: summary.smallest.clone(),
+            largest: summary.largest.clone(),
+        }
+    }
+
+    /// The span of several tables; `None` for no table.
+    pub(crate) fn around<'a>(tables: impl IntoIterator<Item = &'a TableSummary>) -> Option<Self> {
+        tables.into_iter().map(Self::of).reduce(|a, b| Self {
+            smallest: a.smallest.min(b.smallest),
+            largest: a.largest.max(b.largest),
+        })
+    }
+}

@@ -35,7 +35,7 @@ pub use nokv_namespace::{
 pub use nokv_server::{Collected, Create, ObjectsConfig};
 pub use status::Status;
 pub use tree::{
-    Existing, GetEvent, GetOptions, GetReport, Placement, PutEvent, PutOptions, PutReport, Skipped,
-    WriteOptions,
+    Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,
+    PutReport, Skipped, WriteOptions,
 };
 pub use walk::{Walk, WalkEntry};

@@ -69,6 +69,11 @@ impl Walk {
         self.version
     }
 
+    /// A client that reads at the version of the walk.
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     async fn enter(&mut self, path: NsPath) -> Result<WalkEntry, Failure> {
         let node = self.client.lookup(&path, Follow::No).await?;
         if node.attributes.kind != NodeKind::Directory {

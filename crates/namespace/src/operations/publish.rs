@@ -141,6 +141,10 @@ fn create(
     }
     let generation = record.generation;
     plan.add_node_as(node, directory, name, record)?;
+    if let (Content::Directory, Some(mtime)) = (&item.content, item.attributes.mtime) {
+        // Later items of the same publish may lie in it; what was asked for stays.
+        plan.directory_change(node).mtime = Some(mtime);
+    }
     Ok((node, generation))
 }
 

@@ -1,7 +1,7 @@
 //! Upload sessions, and blocks that go through the server.
 
 use super::marker;
-use super::store::Inner;
+use super::store::{Inner, on_blocking_thread};
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_proto::{BLOCK_BYTES_RPC_MAX, invalid, present};
 use nokv_types::{BlockId, Failure, Reason, SessionId};
@@ -93,9 +93,8 @@ async fn check_session(inner: &Inner, session: SessionId) -> Result<(), Failure>
         return Ok(());
     }
     let namespace = inner.namespace.clone();
-    let renewed = tokio::task::spawn_blocking(move || namespace.renew_session(session, 0)).await;
-    renewed
-        .map_err(|error| Failure::new(Reason::Io, format!("session check failed: {error}")))??;
+    // The shortest renewal: it never shortens, and fails when the session has expired.
+    on_blocking_thread(move || namespace.renew_session(session, 1)).await?;
     let mut sessions = inner.sessions_seen.lock();
     if sessions.len() >= SESSIONS_REMEMBERED_MAX {
         sessions.clear();

@@ -1,0 +1,6 @@
+//! The client against real services: in process, over a Unix socket, over TCP.
+
+mod calls;
+mod connections;
+mod store;
+mod trees;

@@ -33,6 +33,8 @@ mod compaction;
 mod db;
 mod entry;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod hot_keys;
 mod keyspace;
 mod manifest;

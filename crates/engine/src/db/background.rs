@@ -30,7 +30,11 @@ impl Core {
                 .spawn(name, Box::new(move || own.run_thread(work)))
                 .map_err(|error| Error::io("starting the threads of", &core.dir, error))
         };
-        Ok(vec![spawn("nokv-flush", Self::flush_one)?])
+        let flush = spawn("nokv-flush", Self::flush_one)?;
+        let compact = spawn("nokv-compact", |core, writing| {
+            core.compact_one(writing, core.effort(writing))
+        })?;
+        Ok(vec![flush, compact])
     }
 
     /// Does the work whenever there is some, until the store is closed.

@@ -1,7 +1,7 @@
 //! What all handles and threads of an open store share.
 //!
 //! # Locks, in the order in which they may be taken
-//! `flushing` (one flush), `commit` (one writer of log and memtable), `manifest` (one editor), `install` (one replacer of the view), `signal`
+//! `flushing` and `compacting` (one each), `commit` (one writer of log and memtable), `manifest` (one editor), `install` (one replacer of the view), `signal`
 //! (background state). Readers take none.
 
 use std::{
@@ -54,6 +54,12 @@ pub(super) struct Writing {
     pub(super) intake: Mutex<Vec<Pending>>,
     /// One flush at a time.
     pub(super) flushing: Mutex<()>,
+    /// One compaction at a time.
+    pub(super) compacting: Mutex<()>,
+    /// Set when the store is closed: a compaction ends early.
+    pub(super) cancel: AtomicBool,
+    /// Batches that were written when compaction last looked.
+    pub(super) batches_seen: AtomicU64,
     pub(super) manifest: Mutex<Manifest>,
     pub(super) signal: Mutex<Signal>,
     /// Told when there may be work for a thread.
@@ -143,6 +149,7 @@ impl Core {
         let Some(writing) = &self.writing else {
             return Ok(());
         };
+        writing.cancel.store(true, Ordering::Release);
         writing.signal.lock().is_stopping = true;
         writing.work.notify_all();
         writing.progress.notify_all();

@@ -134,9 +134,4 @@ impl Core {
             tracing::warn!(%error, path = %path.display(), "a file that is no longer needed stays");
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn compact_all(&self) -> Result<(), Error> {
-        Ok(())
-    }
 }

@@ -11,6 +11,7 @@
 //! - a view is never changed, only replaced; what a reader loaded stays complete until it lets go.
 
 mod background;
+mod compact;
 mod core;
 mod engine;
 mod flush;

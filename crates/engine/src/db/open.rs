@@ -3,7 +3,13 @@
 //! Nothing is changed before everything that is needed was read and found whole, so a store that is refused as
 //! damaged is left as it was.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+};
 
 use nokv_env::{Env, FileLock};
 use parking_lot::{Condvar, Mutex};
@@ -122,6 +128,9 @@ fn open_writing(
         commit: Mutex::new(appender),
         intake: Mutex::new(Vec::new()),
         flushing: Mutex::new(()),
+        compacting: Mutex::new(()),
+        cancel: AtomicBool::new(false),
+        batches_seen: AtomicU64::new(0),
         manifest: Mutex::new(manifest),
         signal: Mutex::new(Signal::default()),
         work: Condvar::new(),

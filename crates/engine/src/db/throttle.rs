@@ -13,7 +13,7 @@ use super::{
     background::Progress,
     core::{Core, Counters, Writing},
 };
-use crate::Error;
+use crate::{Error, compaction::Effort};
 
 /// The pause of a write of [`PAUSE_UNIT_BYTES`] just below the limit: with it, writers go at some 4 MiB/s.
 const PAUSE_MICROS_MAX: f64 = 1000.0;
@@ -63,11 +63,12 @@ impl Core {
         Ok(())
     }
 
-    /// Waits by working: what the writer waits for is a flush, so it waits for the one that runs, then does the next.
+    /// Waits by working: it waits for the flush or compaction that runs, then does the next.
     fn wait_for_progress(&self, writing: &Writing) -> Result<(), Error> {
         while self.pressure() >= 1.0 {
             self.check_open()?;
-            if self.flush_one(writing)? == Progress::Done {
+            let is_flushed = self.flush_one(writing)? == Progress::Done;
+            if is_flushed || self.compact_one(writing, Effort::Balance)? == Progress::Done {
                 writing.note_progress(None);
             }
         }
@@ -92,7 +93,7 @@ impl Core {
         };
         let tables = self.options.level0_tables as f64;
         let (slow, stop) = (tables * LEVEL0_SLOW_FACTOR, tables * LEVEL0_STOP_FACTOR);
-        let level0 = ((level0 as f64 - slow) / (stop - slow)).min(0.99);
+        let level0 = ((level0 as f64 - slow) / (stop - slow));
         memory.max(level0)
     }
 }

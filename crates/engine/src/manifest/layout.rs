@@ -38,4 +38,4 @@ pub(super) const EDIT_BYTES_MAX: usize = 256 << 20;
 pub(super) const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
 /// The most levels that a store has.
-pub(crate) const LEVELS_MAX: usize = 8;
+pub(crate) const LEVELS_MAX: usize = 7;

@@ -7,7 +7,7 @@
 //! | nobody answers | held | somebody starts, stops, or uses it in process: wait a little, look again, then `Busy` |
 
 use crate::client::Shared;
-use crate::remote::{Address, Remote};
+use crate::remote::{Address, DialError, Remote};
 use crate::transport::Transport;
 use crate::{Access, Client, ClientOptions, Endpoint};
 use nokv_env::Env;
@@ -15,7 +15,7 @@ use nokv_proto::v1::{StatusRequest, request::Method, response::Result as Answer}
 use nokv_server::{Create, ObjectsConfig, SOCKET_NAME, Service, StoreConfig};
 use nokv_types::{Failure, Reason};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,11 @@ impl Client {
             } => connect_dir(env, dir, create, objects, options).await,
             Endpoint::Server { address, objects } => {
                 let remote = remote(&env, Address::Tcp(address.clone()), &options);
+                // Somebody who mistyped an address wants to know now.
+                remote
+                    .dial_now()
+                    .await
+                    .map_err(|error| remote.explain(error))?;
                 greet(env, remote, Access::Network(address), objects, options).await
             }
         }
@@ -77,28 +82,41 @@ async fn connect_dir(
     };
     let start = env.clock.monotonic();
     loop {
-        if create != Create::New {
-            let remote = remote(&env, Address::Unix(dir.clone()), &options);
-            match remote.dial_now().await {
-                Ok(()) => {
-                    let access = Access::Socket(dir.join(SOCKET_NAME));
-                    return greet(env, remote, access, objects, options).await;
-                }
-                Err(error) if is_nobody(&error) => {}
-                Err(error) => return Err(socket_failure(&dir, &error)),
-            }
+        let failure = match attempt_dir(&env, &dir, &config, &objects, options).await {
+            Ok(client) => return Ok(client),
+            Err(failure) => failure,
+        };
+        let may_pass = matches!(failure.reason(), Reason::Busy | Reason::Unavailable);
+        let waited = env.clock.monotonic().saturating_sub(start);
+        if !may_pass || waited >= BUSY_WAIT_MAX {
+            return Err(failure);
         }
-        match Service::open(env.clone(), config.clone()).await {
-            Ok(service) => return Ok(Client::embedded(service, options)),
-            Err(failure) if failure.reason() == Reason::Busy => {
-                if env.clock.monotonic().saturating_sub(start) >= BUSY_WAIT_MAX {
-                    return Err(failure);
-                }
-                tokio::time::sleep(BUSY_PAUSE).await;
+        tokio::time::sleep(BUSY_PAUSE).await;
+    }
+}
+
+/// Looks once. `Busy` and the `Unavailable` of a server that is starting or stopping may pass.
+async fn attempt_dir(
+    env: &Env,
+    dir: &Path,
+    config: &StoreConfig,
+    objects: &ObjectsConfig,
+    options: ClientOptions,
+) -> Result<Client, Failure> {
+    if config.create != Create::New {
+        let remote = remote(env, Address::Unix(dir.to_owned()), &options);
+        match remote.dial_now().await {
+            Ok(()) => {
+                let access = Access::Socket(dir.join(SOCKET_NAME));
+                return greet(env.clone(), remote, access, objects.clone(), options).await;
             }
-            Err(failure) => return Err(failure),
+            Err(DialError::Socket(error)) if is_nobody(&error) => {}
+            Err(DialError::Socket(error)) => return Err(socket_failure(dir, &error)),
+            Err(DialError::Spoke(failure)) => return Err(failure),
         }
     }
+    let service = Service::open(env.clone(), config.clone()).await?;
+    Ok(Client::embedded(service, options))
 }
 
 fn remote(env: &Env, address: Address, options: &ClientOptions) -> Arc<Remote> {
@@ -134,7 +152,7 @@ fn is_nobody(error: &io::Error) -> bool {
     )
 }
 
-fn socket_failure(dir: &std::path::Path, error: &io::Error) -> Failure {
+fn socket_failure(dir: &Path, error: &io::Error) -> Failure {
     let socket = dir.join(SOCKET_NAME);
     if let Some(failure) = error
         .get_ref()

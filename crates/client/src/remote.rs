@@ -57,6 +57,15 @@ struct Slot {
     dialling: tokio::sync::Mutex<()>,
 }
 
+/// How a dial failed.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// Nobody could be reached.
+    Socket(io::Error),
+    /// Somebody was reached, who does not speak as they should.
+    Spoke(Failure),
+}
+
 /// How a method may be repeated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -78,9 +87,8 @@ impl Remote {
     }
 
     /// Dials once, without patience: whether somebody is there.
-    pub(crate) async fn dial_now(&self) -> Result<(), io::Error> {
-        let socket = self.dial_socket().await?;
-        let link = socket.map_err(io::Error::other)?;
+    pub(crate) async fn dial_now(&self) -> Result<(), DialError> {
+        let link = self.dial().await?;
         *self.metadata.link.lock() = Some(Arc::new(link));
         Ok(())
     }
@@ -173,27 +181,40 @@ impl Remote {
         if let Some(link) = live() {
             return Ok(link);
         }
-        let socket = self
-            .dial_socket()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
-        let link = Arc::new(socket?);
+        let link = self.dial().await.map_err(|error| self.explain(error))?;
+        let link = Arc::new(link);
         *slot.link.lock() = Some(Arc::clone(&link));
         Ok(link)
     }
 
-    async fn dial_socket(&self) -> io::Result<Result<Link, Failure>> {
+    async fn dial(&self) -> Result<Link, DialError> {
         let peer = self.address.to_string();
-        match &self.address {
-            Address::Unix(dir) => {
-                let socket = connect_unix(dir).await?;
-                Ok(Link::start(socket, &peer).await)
+        let dial = async {
+            match &self.address {
+                Address::Unix(dir) => {
+                    let socket = connect_unix(dir).await.map_err(DialError::Socket)?;
+                    Link::start(socket, &peer).await.map_err(DialError::Spoke)
+                }
+                Address::Tcp(address) => {
+                    let socket = TcpStream::connect(address)
+                        .await
+                        .map_err(DialError::Socket)?;
+                    socket.set_nodelay(true).map_err(DialError::Socket)?;
+                    Link::start(socket, &peer).await.map_err(DialError::Spoke)
+                }
             }
-            Address::Tcp(address) => {
-                let socket = TcpStream::connect(address).await?;
-                socket.set_nodelay(true)?;
-                Ok(Link::start(socket, &peer).await)
-            }
+        };
+        let late = |_| DialError::Spoke(Failure::new(Reason::DeadlineExceeded, self.late()));
+        tokio::time::timeout(self.deadline, dial)
+            .await
+            .map_err(late)?
+    }
+
+    /// What a failed dial means to the caller.
+    pub(crate) fn explain(&self, error: DialError) -> Failure {
+        match error {
+            DialError::Socket(error) => self.unreachable(&error),
+            DialError::Spoke(failure) => failure,
         }
     }
 

@@ -231,8 +231,11 @@ fn collects_to_what_is_needed(store: &Store) {
     assert!(garbage.is_empty(), "needed by nobody: {garbage:?}");
 }
 
+/// The object by which a store knows that a folder is its own; no file needs it.
+const MARK: &str = "ffffffffffffffff/00000000";
+
 /// The objects below a folder as `session/sequence`; temporary files of half-done uploads count too.
-fn objects(folder: &Path) -> BTreeSet<String> {
+pub(crate) fn objects(folder: &Path) -> BTreeSet<String> {
     walk(folder)
         .into_iter()
         .filter(|(_, node)| matches!(node, Node::File(..)))
@@ -240,5 +243,6 @@ fn objects(folder: &Path) -> BTreeSet<String> {
             let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
             parts[parts.len().saturating_sub(2)..].join("/")
         })
+        .filter(|object| object != MARK)
         .collect()
 }

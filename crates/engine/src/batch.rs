@@ -11,7 +11,7 @@ use nokv_types::Version;
 
 use crate::{
     Error, Keyspace,
-    entry::{EntryKind, RangeTombstone},
+    entry::EntryKind,
     keyspace::{INTERNAL_KEY_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX},
     varint,
 };
@@ -178,15 +178,6 @@ impl Operation<'_> {
     pub(crate) fn version(&self) -> u64 {
         match self {
             Self::Entry { version, .. } | Self::DeleteRange { version, .. } => *version,
-        }
-    }
-
-    /// The tombstone of a delete range.
-    pub(crate) fn tombstone(start: &[u8], end: &[u8], version: u64) -> RangeTombstone {
-        RangeTombstone {
-            start: start.to_vec(),
-            end: end.to_vec(),
-            version,
         }
     }
 }

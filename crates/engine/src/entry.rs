@@ -38,8 +38,9 @@ pub(crate) struct RangeTombstone {
     pub(crate) version: u64,
 }
 
+#[cfg(test)]
 impl RangeTombstone {
-    /// Whether it hides an entry of `key` written at `version` from a read at `at`.
+    /// Whether it hides an entry of `key` written at `version` from a read at `at`: the rule, for oracles.
     pub(crate) fn hides(&self, key: &[u8], version: u64, at: u64) -> bool {
         self.version <= at
             && version < self.version

@@ -60,7 +60,6 @@ struct Run {
     oracle: Arc<Mutex<Oracle>>,
     synced: Arc<AtomicU64>,
     images: Arc<Mutex<Vec<Image>>>,
-    files: MemoryFileSystem,
     random: SeededRandom,
 }
 
@@ -71,7 +70,6 @@ impl Run {
             oracle: Arc::default(),
             synced: Arc::default(),
             images: Arc::default(),
-            files: files.clone(),
             random: SeededRandom::new(seed),
         };
         let (oracle, synced, images) = (

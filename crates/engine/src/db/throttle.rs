@@ -93,7 +93,7 @@ impl Core {
         };
         let tables = self.options.level0_tables as f64;
         let (slow, stop) = (tables * LEVEL0_SLOW_FACTOR, tables * LEVEL0_STOP_FACTOR);
-        let level0 = ((level0 as f64 - slow) / (stop - slow));
+        let level0 = (level0 as f64 - slow) / (stop - slow);
         memory.max(level0)
     }
 }

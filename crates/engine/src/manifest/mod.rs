@@ -14,6 +14,8 @@
 mod current;
 mod edit;
 mod layout;
+#[cfg(test)]
+mod manifest_test;
 mod reader;
 mod state;
 mod writer;

@@ -4,7 +4,7 @@ mod observed;
 mod oracle;
 
 pub(crate) use observed::ObservedFileSystem;
-pub(crate) use oracle::{Change, Oracle};
+pub(crate) use oracle::Oracle;
 
 use std::{io, sync::Arc};
 

@@ -17,12 +17,14 @@ mod layout;
 mod reader;
 mod record;
 mod recover;
+#[cfg(test)]
+mod recover_test;
 mod segment;
 mod writer;
 
 pub(crate) use recover::{Recovered, Repair, recover};
 pub(crate) use segment::segment_number;
-pub(crate) use writer::{Appender, Log, LogStart, LogStats};
+pub(crate) use writer::{Appender, Log, LogStart};
 
 #[cfg(test)]
-pub(crate) use self::{record::SKIP_CHECKSUM, segment::segment_path, writer::SKIP_SYNC};
+pub(crate) use self::{record::SKIP_CHECKSUM, writer::SKIP_SYNC};

@@ -276,7 +276,7 @@ fn lane(method: &Method) -> Lane {
 }
 
 /// Runs a handler; a panic in it becomes a failure of this request only.
-fn guarded(
+pub(super) fn guarded(
     caller: &Caller,
     handler: impl FnOnce() -> Result<Answer, Failure>,
 ) -> Result<Answer, Failure> {

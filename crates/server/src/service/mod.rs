@@ -20,6 +20,8 @@ mod changes;
 mod maintenance;
 pub(crate) mod marker;
 mod reads;
+#[cfg(test)]
+mod service_test;
 mod store;
 mod sync;
 

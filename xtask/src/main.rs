@@ -1,7 +1,7 @@
 //! The one entry point for checks, tests and measurements: `cargo xtask COMMAND`.
 //!
-//! `test` is what `./test` and CI run. Everything here may touch files, processes and the clock directly: it is a
-//! build tool, no part of the product, and runs under no simulation.
+//! `test` is what `./test` and CI run. Everything here may touch files, processes and the clock
+//! directly: it is a build tool, no part of the product, and runs under no simulation.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -18,6 +18,7 @@ mod setup;
 mod tests;
 mod tidy;
 
+use anyhow::Result;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
 
   test       formatting, lints, structure, every test (what ./test and CI run)
   tidy       structure only: layers, heads, sizes, names, forbidden things
+  wrap       break comments at 100 columns (needs the nightly rustfmt)
   setup      install what the tests need (a real S3 server) into target/tools
   firsttry   figures of a first contact: start-up, idle memory, binary size
   realinput [--s3] [--quick]
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.first().map(String::as_str) {
         Some("test") => tests::run(),
         Some("tidy") => tidy::run(),
+        Some("wrap") => wrap(),
         Some("setup") => setup::run().map(drop),
         Some("firsttry") => figures::first_try(),
         Some("realinput") => figures::real_input(rest),
@@ -51,4 +54,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Stable rustfmt leaves comments alone; the option is nightly's.
+fn wrap() -> Result<()> {
+    let config = "--config=wrap_comments=true,comment_width=100";
+    process::run("cargo", &["+nightly", "fmt", "--all", "--", config])
 }

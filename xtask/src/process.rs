@@ -17,7 +17,8 @@ pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Runs `program arguments` in the root of the checkout, its output going to ours; an error unless it succeeds.
+/// Runs `program arguments` in the root of the checkout, its output going to ours; an error unless
+/// it succeeds.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let line = format!("{program} {}", arguments.join(" "));
     println!("xtask: {line}");

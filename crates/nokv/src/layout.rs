@@ -34,7 +34,8 @@ impl<const N: usize> Table<N> {
         self.rows.push(row);
     }
 
-    /// The rows as lines without line end, in order; one space between columns, none after the last.
+    /// The rows as lines without line end, in order; one space between columns, none after the
+    /// last.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         let mut widths = [0; N];
         for row in &self.rows {

@@ -1,7 +1,8 @@
 //! `nokv`, the command line: every command over the SDK, the same in process and through a server.
 //!
-//! Reading order: [`arguments`] (what can be said), `commands/` (one file each), [`session`] (from options to a
-//! client), [`output`] (text or JSON), [`error`] (one line and an exit code), [`run`] (runtime, signals, end).
+//! Reading order: [`arguments`] (what can be said), `commands/` (one file each), [`session`] (from
+//! options to a client), [`output`] (text or JSON), [`error`] (one line and an exit code), [`run`]
+//! (runtime, signals, end).
 //!
 //! Invariants:
 //! - standard output carries answers only; progress, notes and errors go to standard error;

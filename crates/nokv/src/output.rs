@@ -1,8 +1,9 @@
 //! Standard output: text for a person or a pipe, or one JSON value a line.
 //!
-//! - On a terminal, names are escaped, so that none can break a line or steer the terminal. Into a pipe or file go
-//!   the raw bytes, so that `nokv ls | xargs` meets the names as they are.
-//! - In JSON a name or path is `"path": "…"` when it is UTF-8, else `"path_bytes": "<base64>"`: nothing is lost.
+//! - On a terminal, names are escaped, so that none can break a line or steer the terminal. Into a
+//!   pipe or file go the raw bytes, so that `nokv ls | xargs` meets the names as they are.
+//! - In JSON a name or path is `"path": "…"` when it is UTF-8, else `"path_bytes": "<base64>"`:
+//!   nothing is lost.
 //! - When the reader has gone (`nokv cat x | head`), [`Closed`] ends the program quietly.
 
 use crate::error::Error;
@@ -195,7 +196,8 @@ impl Output {
     }
 }
 
-/// Adds `bytes` to a JSON object under `key`, or under `key_bytes` in base64 when they are no UTF-8.
+/// Adds `bytes` to a JSON object under `key`, or under `key_bytes` in base64 when they are no
+/// UTF-8.
 pub(crate) fn insert_bytes(object: &mut Map<String, Value>, key: &str, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => object.insert(key.to_owned(), text.into()),

@@ -1,4 +1,5 @@
-//! A directory page by page, all pages as of one version: a listing starts at once, however many entries follow.
+//! A directory page by page, all pages as of one version: a listing starts at once, however many
+//! entries follow.
 
 use nokv_client::{Client, DirEntry};
 use nokv_types::{Failure, Name, NsPath, Version};

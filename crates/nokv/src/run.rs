@@ -1,7 +1,8 @@
 //! From the process's start to its exit code: parse, reach the store, run, close.
 //!
-//! Ctrl-C drops the command, which cancels what is under way, and still closes the store, so that an open upload
-//! session ends now instead of by its timeout. A second Ctrl-C ends the process at once.
+//! Ctrl-C drops the command, which cancels what is under way, and still closes the store, so that
+//! an open upload session ends now instead of by its timeout. A second Ctrl-C ends the process at
+//! once.
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
@@ -67,8 +68,8 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
     }
 }
 
-/// Whether a command that finds no store makes one. A command that only reads does not: its answer would be
-/// about a store that nobody has.
+/// Whether a command that finds no store makes one. A command that only reads does not: its answer
+/// would be about a store that nobody has.
 fn creates(command: &Command) -> Create {
     match command {
         Command::Put(_) | Command::Mkdir(_) => Create::IfMissing,

@@ -1,7 +1,8 @@
-//! Figures that a person reads and that are no timed tests: the machine under them is never quiet enough.
+//! Figures that a person reads and that are no timed tests: the machine under them is never quiet
+//! enough.
 //!
-//! [`first_try`] is what somebody meets in the first minute, [`real_input`] what they came for, [`measure`] how a
-//! process is watched.
+//! [`first_try`] is what somebody meets in the first minute, [`real_input`] what they came for,
+//! [`measure`] how a process is watched.
 
 mod first_try;
 mod measure;

@@ -1,6 +1,8 @@
-//! Real input: a tree of over 20,000 real files and checkpoint files of 8 x 256 MiB, put and got back.
+//! Real input: a tree of over 20,000 real files and checkpoint files of 8 x 256 MiB, put and got
+//! back.
 //!
-//! Beside each figure stands `cp -r` of the same tree; `diff -r` must find nothing, or there is no figure.
+//! Beside each figure stands `cp -r` of the same tree; `diff -r` must find nothing, or there is no
+//! figure.
 
 use super::measure::{Cost, nokv, release_binary, run};
 use crate::process;

@@ -1,6 +1,7 @@
 //! Which crate may use which: imports go down the list in ARCHITECTURE.md, never up.
 //!
-//! Development dependencies count too: a test that reaches up would make the lower crate wait for the upper one.
+//! Development dependencies count too: a test that reaches up would make the lower crate wait for
+//! the upper one.
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;

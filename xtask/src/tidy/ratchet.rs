@@ -1,7 +1,7 @@
 //! The exemptions: `rule path number` a line. They may only shrink.
 //!
-//! An entry that allows more than there is, or what is no longer there, is an error: whoever improves a file also
-//! lowers its entry, and nobody can use the slack.
+//! An entry that allows more than there is, or what is no longer there, is an error: whoever
+//! improves a file also lowers its entry, and nobody can use the slack.
 
 use super::rules::Measure;
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,7 @@
 //! One Rust source file: its lines, and the same lines with comments and literals blanked out.
 //!
-//! Rules that look for words look at `code`, so a word in a comment or a string is no finding. Both texts have
-//! the same lines, so a line number means the same in either.
+//! Rules that look for words look at `code`, so a word in a comment or a string is no finding. Both
+//! texts have the same lines, so a line number means the same in either.
 
 use anyhow::{Context, Result};
 use std::path::Path;

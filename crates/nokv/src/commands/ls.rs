@@ -95,7 +95,8 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// The node that an argument means: through a link to its directory, but a link that leads nowhere is itself.
+/// The node that an argument means: through a link to its directory, but a link that leads nowhere
+/// is itself.
 async fn find(arguments: &Arguments, client: &Client, path: &NsPath) -> Result<Node, Error> {
     if !arguments.directory {
         match client.lookup(path, Follow::Yes).await {

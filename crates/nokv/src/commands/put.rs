@@ -1,7 +1,7 @@
 //! `nokv put`: publishes local files and directories.
 //!
-//! A path counts as put when its publish is durable; `--verbose` and `--json` tell each at that moment, so that
-//! whoever reads along knows what survives a crash.
+//! A path counts as put when its publish is durable; `--verbose` and `--json` tell each at that
+//! moment, so that whoever reads along knows what survives a crash.
 
 use crate::arguments::PathArgument;
 use crate::error::Error;
@@ -85,8 +85,8 @@ pub(crate) async fn run(
     totals.finish(output, "put")
 }
 
-/// What is put in one go: `LOCAL/.` is what is in LOCAL and goes exactly to the destination; everything else
-/// goes as with `cp -r`.
+/// What is put in one go: `LOCAL/.` is what is in LOCAL and goes exactly to the destination;
+/// everything else goes as with `cp -r`.
 fn groups(arguments: &Arguments) -> Vec<(Vec<PathBuf>, Placement)> {
     let (contents, entries): (Vec<_>, Vec<_>) = arguments
         .local

@@ -1,7 +1,7 @@
 //! `nokv up` and `nokv serve`: the store and its server in one process.
 //!
-//! What it prints ends with a line that begins with `ready`: whoever started it waits for that line. SIGINT and
-//! SIGTERM end it in order: what is in flight finishes, then the store closes.
+//! What it prints ends with a line that begins with `ready`: whoever started it waits for that
+//! line. SIGINT and SIGTERM end it in order: what is in flight finishes, then the store closes.
 
 use crate::arguments::StoreArguments;
 use crate::error::Error;

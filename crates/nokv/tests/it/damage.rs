@@ -1,8 +1,8 @@
 //! A damaged store: whatever is cut off, flipped or missing, it is never believed.
 //!
-//! Log: a command either fails with one line that names the file and changes nothing, or the damage was harmless and
-//! everything that was acknowledged is there. Objects: a file that needs the damaged bytes is an error that names it,
-//! every other file is read as before.
+//! Log: a command either fails with one line that names the file and changes nothing, or the damage
+//! was harmless and everything that was acknowledged is there. Objects: a file that needs the
+//! damaged bytes is an error that names it, every other file is read as before.
 
 use crate::program::Store;
 use crate::random::Random;

@@ -1,9 +1,10 @@
-//! `kill -9` at random moments of a put. After a restart, what was acknowledged is there and whole, no file is
-//! half there, the server starts by itself, and after collection every object is one that a file needs.
+//! `kill -9` at random moments of a put. After a restart, what was acknowledged is there and whole,
+//! no file is half there, the server starts by itself, and after collection every object is one
+//! that a file needs.
 //!
-//! A hundred moments: in half of them the process dies that puts (and holds the store), in a quarter the server
-//! that it talks to, in a quarter the client of a server that lives on. Half of the moments are counted in
-//! acknowledged paths, half in microseconds.
+//! A hundred moments: in half of them the process dies that puts (and holds the store), in a
+//! quarter the server that it talks to, in a quarter the client of a server that lives on. Half of
+//! the moments are counted in acknowledged paths, half in microseconds.
 
 use crate::program::Store;
 use crate::random::Random;
@@ -234,7 +235,8 @@ fn collects_to_what_is_needed(store: &Store) {
 /// The object by which a store knows that a folder is its own; no file needs it.
 const MARK: &str = "ffffffffffffffff/00000000";
 
-/// The objects below a folder as `session/sequence`; temporary files of half-done uploads count too.
+/// The objects below a folder as `session/sequence`; temporary files of half-done uploads count
+/// too.
 pub(crate) fn objects(folder: &Path) -> BTreeSet<String> {
     walk(folder)
         .into_iter()

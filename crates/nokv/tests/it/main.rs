@@ -2,7 +2,8 @@
 //!
 //! - [`round_trip`]: nasty trees come back bit for bit, in process, over the socket, over TCP.
 //! - [`s3`]: the same with the objects in a real S3 server, and what it refuses.
-//! - [`kill`]: `kill -9` at random moments of a put; what was acknowledged is whole, nothing is half there.
+//! - [`kill`]: `kill -9` at random moments of a put; what was acknowledged is whole, nothing is
+//!   half there.
 //! - [`bad_input`]: each kind of wrong input has one line that says what to do, and loses nothing.
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.

@@ -1,4 +1,5 @@
-//! Seeded numbers: the same seed makes the same tree and the same moments, and every failure prints it.
+//! Seeded numbers: the same seed makes the same tree and the same moments, and every failure prints
+//! it.
 
 /// A splitmix64 generator.
 pub(crate) struct Random(u64);

@@ -1,4 +1,5 @@
-//! Local trees: made from a seed, with everything that is nasty about real ones, and compared bit for bit.
+//! Local trees: made from a seed, with everything that is nasty about real ones, and compared bit
+//! for bit.
 
 use crate::random::Random;
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// Sizes around every boundary of the body format: nothing, inline, packed, one block, several blocks.
+/// Sizes around every boundary of the body format: nothing, inline, packed, one block, several
+/// blocks.
 const SIZES: &[usize] = &[
     0,
     1,
@@ -56,8 +58,8 @@ fn nasty_names() -> Vec<OsString> {
     names
 }
 
-/// Makes a tree below `root` (which must not exist): nasty names as files, directories and links, all sizes,
-/// modes and times.
+/// Makes a tree below `root` (which must not exist): nasty names as files, directories and links,
+/// all sizes, modes and times.
 pub(crate) fn make_nasty(root: &Path, seed: u64) {
     let mut random = Random::new(seed);
     fs::create_dir(root).expect("the root is new");

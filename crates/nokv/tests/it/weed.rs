@@ -1,6 +1,7 @@
 //! A real S3 server: SeaweedFS from `target/tools`, on free ports, with credentials and one bucket.
 //!
-//! Also used by `cargo xtask realinput`. Every component of it also listens on its port plus 10,000; telemetry, Iceberg and Lance are switched off.
+//! Also used by `cargo xtask realinput`. Every component of it also listens on its port plus
+//! 10,000; telemetry, Iceberg and Lance are switched off.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,7 +16,8 @@ pub(crate) const BUCKET: &str = "artifacts";
 pub(crate) const ACCESS_KEY: &str = "nokv-test";
 /// Its secret.
 pub(crate) const SECRET_KEY: &str = "nokv-test-secret";
-/// How often to look whether it is up: it takes about four seconds, ten times that on a busy machine.
+/// How often to look whether it is up: it takes about four seconds, ten times that on a busy
+/// machine.
 const ATTEMPTS: usize = 600;
 /// Pause between looks.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -21,6 +21,8 @@
     reason = "the layers above are being joined"
 )]
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod any_bytes;
 mod block_cursor;
 mod cursor;
 mod data_block;
@@ -30,6 +32,8 @@ mod filter;
 mod footer;
 mod frame;
 mod garbage;
+#[cfg(test)]
+mod golden_test;
 mod index_block;
 mod index_builder;
 mod layout;

@@ -22,6 +22,7 @@ mod fingerprint;
 mod ids;
 mod namespace;
 mod operations;
+mod paths;
 mod plan;
 mod reader;
 mod records;

@@ -7,6 +7,7 @@
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
+use crate::paths::Paths;
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::answer::Answer;
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
     pub(crate) ids: Ids,
+    pub(crate) paths: Paths,
     pub(crate) mounts: RwLock<Vec<Mount>>,
     floor: AtomicU64,
     /// The last time that the floor was raised.
@@ -77,6 +79,7 @@ impl Namespace {
             clock: Arc::clone(&env.clock),
             options,
             ids: Ids::new(salt),
+            paths: Paths::new(),
             floor: AtomicU64::new(floor),
             floor_written: Mutex::default(),
             reclaiming: Mutex::new(()),
@@ -155,22 +158,35 @@ impl Namespace {
     pub(crate) fn reader(&self, view: &View) -> Result<(Reader<'_>, NodeId), Failure> {
         trunk_only(view.branch)?;
         let root = self.root(view.mount)?;
-        let newest = self.read_version();
-        let at = match view.at {
-            None => newest,
-            Some(at) => {
-                self.admit_version(at, newest)?;
-                at
+        let newest = self.newest_reader(view.branch);
+        match view.at {
+            Some(at) if at != newest.at => {
+                self.admit_version(at, newest.at)?;
+                Ok((
+                    Reader {
+                        at,
+                        moves: None,
+                        ..newest
+                    },
+                    root,
+                ))
             }
-        };
-        Ok((
-            Reader {
-                engine: self.engine(),
-                at,
-                branch: view.branch,
-            },
-            root,
-        ))
+            _ => Ok((newest, root)),
+        }
+    }
+
+    /// A reader of the newest state.
+    pub(crate) fn newest_reader(&self, branch: BranchId) -> Reader<'_> {
+        // In this order: see `Paths`.
+        let moves = self.inner.paths.moves.settled();
+        let at = self.read_version();
+        Reader {
+            engine: self.engine(),
+            at,
+            branch,
+            paths: &self.inner.paths,
+            moves,
+        }
     }
 
     /// Refuses versions that can't be read exactly.
@@ -205,11 +221,7 @@ impl Namespace {
             return Ok(answer);
         }
         for _ in 0..ATTEMPTS_MAX {
-            let reader = Reader {
-                engine: self.engine(),
-                at: self.read_version(),
-                branch: context.branch,
-            };
+            let reader = self.newest_reader(context.branch);
             let mut state = Plan::new(reader, context, root, self.shard(), &self.inner.ids);
             let mut answer = match plan(&mut state) {
                 Ok(answer) => answer,
@@ -225,6 +237,9 @@ impl Namespace {
             } else {
                 bytes::Bytes::new()
             };
+            let _moving = state
+                .moves_directories()
+                .then(|| self.inner.paths.moves.begin());
             match self
                 .shard()
                 .execute(state.compile(request, kept), context.durability)

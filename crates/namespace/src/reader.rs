@@ -3,6 +3,7 @@
 //! Invariant: all reads of one operation go through one [`Reader`], so they see one version.
 
 use crate::failure::{contradiction, from_engine, malformed};
+use crate::paths::{KnownDirectory, PathQuery, Paths};
 use crate::records::{EntryRecord, Moment, NodeRecord, StoredLayout, chunk, counter};
 use crate::{BodyStorage, BodySummary, Node};
 use bytes::Bytes;
@@ -20,15 +21,65 @@ pub(crate) struct Found<T> {
     pub(crate) record: T,
 }
 
+/// Deepest path that is looked up as a whole: the look-up recurses, and deeper ones are rare.
+const KNOWN_DEPTH_MAX: usize = 64;
+
 /// The state at one version of one branch.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) at: Version,
     pub(crate) branch: BranchId,
+    pub(crate) paths: &'a Paths,
+    /// What [`crate::paths::DirectoryMoves::settled`] said before the version was chosen.
+    pub(crate) moves: Option<u64>,
 }
 
 impl Reader<'_> {
+    /// Where a path through real directories leads; `None` for anything else, which a walk then tells apart.
+    pub(crate) fn known_directory(
+        &self,
+        root: NodeId,
+        names: &[Name],
+    ) -> Result<Option<KnownDirectory>, Failure> {
+        let Some((name, parents)) = names.split_last() else {
+            let (since, read_at) = (Version::ZERO, self.at);
+            return Ok(Some(KnownDirectory {
+                node: root,
+                since,
+                read_at,
+                moves: self.moves,
+            }));
+        };
+        if names.len() > KNOWN_DEPTH_MAX {
+            return Ok(None);
+        }
+        let query = PathQuery::new(root, self.branch, names);
+        if let Some(known) = self.paths.find(&query, self.at) {
+            return Ok(Some(known));
+        }
+        let Some(parent) = self.known_directory(root, parents)? else {
+            return Ok(None);
+        };
+        match self.entry(parent.node, name)? {
+            Some(found) if found.record.is_directory() => {
+                let since = parent.since.max(found.version);
+                let node = found.record.node;
+                let known = KnownDirectory {
+                    node,
+                    since,
+                    read_at: self.at,
+                    moves: self.moves,
+                };
+                if self.moves.is_some() {
+                    self.paths.keep(&query, known);
+                }
+                Ok(Some(known))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// What the branch sees under a key. The one place where layers are resolved: the trunk has no parent, so its own
     /// record is the answer.
     fn resolve(&self, key: &Key) -> Result<Option<Record>, Failure> {

@@ -20,6 +20,14 @@ pub(crate) trait Source {
     fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure>;
     /// The parent of a directory; `None` for a root.
     fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure>;
+    /// Where these names lead from a root, if all are real directories; `None`: walk.
+    fn known_directory(
+        &mut self,
+        _root: NodeId,
+        _names: &[Name],
+    ) -> Result<Option<NodeId>, Failure> {
+        Ok(None)
+    }
     /// Makes a directory that is missing in the middle of a path; `None` if it may not.
     fn fill(&mut self, _directory: NodeId, _name: &Name) -> Result<Option<EntryRecord>, Failure> {
         Ok(None)
@@ -61,28 +69,29 @@ impl<'s, S: Source> Walk<'s, S> {
 
     /// Where `target` is; at a symbolic link in the last component it stops or goes on, as told.
     pub(crate) fn find(&mut self, target: Target<'_>, follow: Follow) -> Result<End, Failure> {
-        let (end, shown) = match target {
+        let end = match target {
             Target::Node(node) => return Ok(End::Node(node)),
             Target::Path(path) => match path.names().split_last() {
                 None => return Ok(End::Node(self.root)),
                 Some((name, parents)) => {
                     let directory = self.descend_all(path, parents)?;
-                    (self.look(directory, name)?, path.to_string())
+                    self.look(directory, name)?
                 }
             },
-            Target::Child { directory, name } => (self.look(directory, name)?, name.to_string()),
+            Target::Child { directory, name } => self.look(directory, name)?,
         };
-        match (&end, follow) {
-            (
-                End::Entry {
-                    directory,
-                    name,
-                    found: Some(found),
-                },
-                Follow::Yes,
-            ) if found.kind == NodeKind::Symlink => self
-                .follow(*directory, name, found.node)
-                .map_err(|failure| through(&shown, failure)),
+        match end {
+            End::Entry {
+                directory,
+                ref name,
+                found: Some(found),
+            } if follow == Follow::Yes && found.kind == NodeKind::Symlink => {
+                let followed = self.follow(directory, name, found.node);
+                followed.map_err(|failure| match target {
+                    Target::Path(path) => through(&path.to_string(), failure),
+                    _ => through(&name.to_string(), failure),
+                })
+            }
             _ => Ok(end),
         }
     }
@@ -103,6 +112,9 @@ impl<'s, S: Source> Walk<'s, S> {
 
     /// The directory at the end of the first components of a path.
     fn descend_all(&mut self, path: &NsPath, names: &[Name]) -> Result<NodeId, Failure> {
+        if let Some(directory) = self.source.known_directory(self.root, names)? {
+            return Ok(directory);
+        }
         let mut directory = self.root;
         for (index, name) in names.iter().enumerate() {
             let shown = || prefix_text(path, index + 1);

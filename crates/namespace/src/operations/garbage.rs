@@ -11,7 +11,6 @@
 use crate::failure::{contradiction, from_engine, from_shard, malformed};
 use crate::namespace::FloorWritten;
 use crate::plan::Plan;
-use crate::reader::Reader;
 use crate::records::{
     DeadBody, DeathRecord, EntryRecord, Moment, blocks_of, chunk, counter, object, orphan, system,
 };
@@ -209,11 +208,7 @@ impl Namespace {
         context.branch = branch;
         let count = limit.min(ORPHAN_ENTRIES_PER_COMMAND);
         loop {
-            let reader = Reader {
-                engine: self.engine(),
-                at: self.read_version(),
-                branch,
-            };
+            let reader = self.newest_reader(branch);
             let mut plan = Plan::new(reader, &context, directory, self.shard(), &self.inner.ids);
             let entries = reader.entries(directory, None, count)?;
             for (name, entry) in &entries {

@@ -13,6 +13,10 @@ impl Source for Reader<'_> {
         Ok(Reader::entry(self, directory, name)?.map(|found| found.record))
     }
 
+    fn known_directory(&mut self, root: NodeId, names: &[Name]) -> Result<Option<NodeId>, Failure> {
+        Ok(Reader::known_directory(self, root, names)?.map(|known| known.node))
+    }
+
     fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure> {
         Reader::link_target(self, link)
     }

@@ -139,6 +139,7 @@ impl Plan<'_> {
     pub(crate) fn release(&mut self, entry: &EntryRecord) -> Result<NodeRecord, Failure> {
         let mut record = self.checked_child(entry)?;
         if record.is_directory() {
+            self.removes_directory = true;
             let key = counter::key(entry.node, self.reader.branch);
             self.checks
                 .push(Check::AtMost(key.clone(), counter::ENTRIES, 0));

@@ -57,6 +57,7 @@ pub(crate) struct Plan<'a> {
     pub(super) shard: &'a Shard,
     pub(super) ids: &'a Ids,
     pub(super) topology: Topology,
+    pub(super) removes_directory: bool,
     pub(super) nodes: FxHashMap<NodeId, PlannedNode>,
     pub(super) entries: FxHashMap<(NodeId, Name), PlannedEntry>,
     pub(super) directories: FxHashMap<NodeId, DirectoryChange>,
@@ -84,6 +85,7 @@ impl<'a> Plan<'a> {
             shard,
             ids,
             topology: Topology::Free,
+            removes_directory: false,
             nodes: FxHashMap::default(),
             entries: FxHashMap::default(),
             directories: FxHashMap::default(),
@@ -99,6 +101,11 @@ impl<'a> Plan<'a> {
     /// Says that the operation rests on where directories are, or moves one.
     pub(crate) fn rests_on(&mut self, topology: Topology) {
         self.topology = self.topology.max(topology);
+    }
+
+    /// Whether the command takes a directory from its place.
+    pub(crate) fn moves_directories(&self) -> bool {
+        self.topology == Topology::Moves || self.removes_directory
     }
 
     /// The record of a node, unchecked: no decision may rest on it.
@@ -127,6 +134,14 @@ impl Source for Plan<'_> {
             .reader
             .entry(directory, name)?
             .map(|found| found.record))
+    }
+
+    /// No plan removes a directory that it still walks through, so what the reader knows holds in the plan too.
+    fn known_directory(&mut self, root: NodeId, names: &[Name]) -> Result<Option<NodeId>, Failure> {
+        Ok(self
+            .reader
+            .known_directory(root, names)?
+            .map(|known| known.node))
     }
 
     fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure> {

@@ -278,3 +278,57 @@ fn random_operations_of_many_threads_leave_a_consistent_tree() {
         assert!(root.is_ok());
     }
 }
+
+#[test]
+fn a_directory_that_moved_is_not_found_where_it_was() {
+    const MOVES: u64 = 100;
+    let store = Store::new();
+    store.mkdir("/0").expect("made");
+    store.put("/0/f", b"").expect("published");
+    let (moved, looked) = (AtomicU64::new(0), AtomicU64::new(0));
+    let at = |number: u64| path(&format!("/{number}/f"));
+    let found = |view: &View, number| {
+        store
+            .namespace
+            .lookup(view, &at(number), Follow::No)
+            .is_ok()
+    };
+    let flaws = race(|thread| {
+        let mut flaws = 0;
+        while moved.load(SeqCst) < MOVES {
+            let number = moved.load(SeqCst);
+            if thread == 0 {
+                let (from, to) = (
+                    path(&format!("/{number}")),
+                    path(&format!("/{}", number + 1)),
+                );
+                let context = store.context();
+                store
+                    .namespace
+                    .rename(&context, &from, &to, RenameMode::Plain)
+                    .expect("moved");
+                let before = looked.load(SeqCst);
+                moved.store(number + 1, SeqCst);
+                while number + 1 < MOVES && looked.load(SeqCst) < before + 2 * THREADS {
+                    std::thread::yield_now();
+                }
+                continue;
+            }
+            let view = store.view();
+            flaws += u64::from(number > 0 && found(&view, number - 1));
+            flaws += u64::from(!found(&view, number) && moved.load(SeqCst) < number);
+            let view = view.at(store.namespace.read_version());
+            let places = (number..number + 5)
+                .filter(|number| found(&view, *number))
+                .count();
+            flaws += u64::from(places > 1);
+            looked.fetch_add(1, SeqCst);
+        }
+        flaws
+    });
+    assert_eq!(
+        flaws.iter().sum::<u64>(),
+        0,
+        "found where it was, or in two places at a version"
+    );
+}

@@ -32,7 +32,7 @@ pub use nokv_namespace::{
     NewAttributes, Node, Page, Parents, Publish, PublishItem, Published, Remove, Removed,
     RenameMode, Renamed, Session, SessionState, SetAttributes, SetTime, Usage,
 };
-pub use nokv_server::{Collected, Create, ObjectsConfig};
+pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use status::Status;
 pub use tree::{
     Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,

@@ -1,12 +1,12 @@
 //! From the command line to a client: which store, which objects, which paths.
 
 use crate::arguments::StoreArguments;
-use nokv_client::{Client, ClientOptions, Create, Endpoint, ObjectsConfig};
-use nokv_env::Env;
+use nokv_client::{Client, ClientOptions, Create, Endpoint, ObjectsConfig, S3Keys, Secret};
+use nokv_env::{Env, OpenMode};
 use nokv_types::{Failure, NsPath, Reason};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reaches the store that the options name.
 pub(crate) async fn connect(arguments: &StoreArguments, create: Create) -> Result<Client, Failure> {
@@ -26,11 +26,64 @@ pub(crate) async fn connect(arguments: &StoreArguments, create: Create) -> Resul
 }
 
 /// Where the objects are and with which credentials.
+///
+/// **Errors**: `InvalidArgument` for half a key pair; those of reading the secret's file.
 pub(crate) fn objects(arguments: &StoreArguments) -> Result<ObjectsConfig, Failure> {
     Ok(ObjectsConfig {
         url: arguments.objects.clone(),
-        ..ObjectsConfig::default()
+        endpoint: arguments.s3_endpoint.clone(),
+        region: arguments.s3_region.clone(),
+        keys: keys(arguments)?,
     })
+}
+
+/// The key pair of the options; `None` leaves it to the environment and the AWS files.
+fn keys(arguments: &StoreArguments) -> Result<Option<S3Keys>, Failure> {
+    let half = |advice: &str| Err(Failure::new(Reason::InvalidArgument, advice));
+    let secret = match &arguments.s3_secret_access_key_file {
+        Some(file) => Some(read_secret(file)?),
+        None => std::env::var("AWS_SECRET_ACCESS_KEY").ok(),
+    };
+    match (&arguments.s3_access_key_id, secret) {
+        (Some(id), Some(secret)) => Ok(Some(S3Keys {
+            access_key_id: id.clone(),
+            secret_access_key: Secret::new(secret),
+            session_token: None,
+        })),
+        (Some(_), None) => half(
+            "--s3-access-key-id needs its secret: set AWS_SECRET_ACCESS_KEY or give \
+             --s3-secret-access-key-file",
+        ),
+        (None, _) if arguments.s3_secret_access_key_file.is_some() => {
+            half("--s3-secret-access-key-file needs --s3-access-key-id")
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+/// The text of a file without the line end that editors put there.
+fn read_secret(file: &Path) -> Result<String, Failure> {
+    let failed = |flaw: &dyn std::fmt::Display| {
+        Failure::new(
+            Reason::InvalidArgument,
+            format!("cannot read {}: {flaw}", file.display()),
+        )
+    };
+    let mut bytes = [0; SECRET_BYTES_MAX + 1];
+    let open = Env::real()
+        .files
+        .open(file, OpenMode::Read)
+        .map_err(|error| failed(&error))?;
+    let count = open
+        .read_at(&mut bytes, 0)
+        .map_err(|error| failed(&error))?;
+    let text = bytes
+        .get(..count)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok());
+    match text.map(str::trim) {
+        Some(text) if !text.is_empty() && count <= SECRET_BYTES_MAX => Ok(text.to_owned()),
+        _ => Err(failed(&"it is no secret access key")),
+    }
 }
 
 /// The store's directory: as told, or below the user's data directory.

@@ -22,7 +22,10 @@ pub use error::{Error, Mismatch};
 pub use read::{
     BodyReader, BodyStream, OnItem, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem, ReadOptions,
 };
-pub use store::{BlockEntry, BlockStore, MemoryBlocks};
+pub use store::{
+    BlockEntry, BlockStore, FolderBlocks, MemoryBlocks, ObjectOptions, RetryOptions,
+    RetryingBlocks, S3Keys, Secret, forgets, objects_from_url,
+};
 pub use upload::{
     PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, Staged, UploadOptions, UploadStats,
     Uploader,

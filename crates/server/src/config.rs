@@ -1,5 +1,6 @@
 //! What an operator may choose of a store and its service.
 
+use nokv_object::S3Keys;
 use std::path::PathBuf;
 
 /// Whether a missing store is created.
@@ -24,6 +25,8 @@ pub struct ObjectsConfig {
     pub endpoint: Option<String>,
     /// S3 region.
     pub region: Option<String>,
+    /// S3 keys; `None` takes those of the environment or of the usual AWS files. Never recorded.
+    pub keys: Option<S3Keys>,
 }
 
 /// How surely an object store is looked at when a store opens.

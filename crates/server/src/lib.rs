@@ -17,6 +17,8 @@ mod store_lock;
 mod transport;
 pub mod wire;
 
+pub use nokv_object::{S3Keys, Secret};
+
 pub use config::{Collected, Create, ObjectsCheck, ObjectsConfig, StoreConfig};
 pub use identity::FORMAT_VERSION;
 pub use objects::reach_objects;

@@ -3,27 +3,23 @@
 use crate::ObjectsConfig;
 use crate::service::marker::{self, Mark};
 use nokv_env::Env;
-use nokv_object::{BlockStore, MemoryBlocks};
+use nokv_object::{BlockStore, ObjectOptions, forgets, objects_from_url};
 use nokv_proto::v1;
 use nokv_types::Failure;
 use std::sync::Arc;
 
+/// The object store at a URL, not contacted yet.
 pub(crate) fn open(
-    _env: &Env,
-    _url: &str,
-    _config: &ObjectsConfig,
+    env: &Env,
+    url: &str,
+    config: &ObjectsConfig,
 ) -> Result<Arc<dyn BlockStore>, Failure> {
-    Ok(Arc::new(MemoryBlocks::default()))
-}
-
-/// Whether an object store forgets everything when the process ends.
-pub(crate) fn forgets(url: &str) -> bool {
-    url.starts_with("memory:")
-}
-
-/// A URL without user and password, for people and for the store's description.
-pub(crate) fn without_credentials(url: &str) -> String {
-    url.to_owned()
+    let options = ObjectOptions {
+        endpoint: config.endpoint.clone(),
+        region: config.region.clone(),
+        keys: config.keys.clone(),
+    };
+    Ok(objects_from_url(env, url, &options)?)
 }
 
 /// The object store of a server, for a client that reaches it itself; `None` when it does not, or when what it reaches is not

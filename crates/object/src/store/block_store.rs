@@ -48,6 +48,12 @@ pub trait BlockStore: Send + Sync + fmt::Debug {
     /// All sessions that have objects, in ascending order.
     async fn list_sessions(&self) -> Result<Vec<SessionId>, Error>;
 
+    /// Removes what is left of a session besides its objects, which must be gone (a local folder has an empty
+    /// directory); nothing happens when some are there.
+    async fn forget_session(&self, _session: SessionId) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Proves, by writing, reading, listing and deleting a small object, that all the rest can work.
     ///
     /// **Errors**: one line that names the store and says what to do.

@@ -64,6 +64,10 @@ impl Service {
     /// with file, offset, expected, got; `Conflict` when the object store is another store's; `Unavailable`,
     /// `Unauthenticated`, `PermissionDenied`, `NotFound`, `InvalidArgument` for the object store.
     pub async fn open(env: Env, config: StoreConfig) -> Result<Self, Failure> {
+        if let Some(url) = &config.objects.url {
+            // Before anything is created: a URL with a mistake, or with a password in it, leaves no trace.
+            crate::objects::open(&env, url, &config.objects)?;
+        }
         let dir = config.dir.clone();
         let (blocking_env, blocking_config) = (env.clone(), config.clone());
         let prepared =
@@ -105,7 +109,7 @@ impl Service {
             dir,
             store_id: prepared.store_id,
             identity: prepared.identity,
-            objects_url: crate::objects::without_credentials(&objects_url),
+            objects_url,
             namespace,
             blocks,
             sessions_seen: Mutex::default(),
@@ -242,7 +246,7 @@ impl Prepared {
         let is_other = config.objects.url.is_some()
             && config.objects.url != self.identity.objects.url
             && self.is_new == IsNew::No;
-        let forgets = crate::objects::forgets(url);
+        let forgets = nokv_object::forgets(url);
         if self.is_new == IsNew::Yes || config.objects_check == ObjectsCheck::Probe {
             blocks.probe().await?;
         } else if !is_other && !forgets {
@@ -301,7 +305,7 @@ impl ObjectsConfig {
     /// What a new store remembers.
     pub(crate) fn recorded(&self) -> identity::Objects {
         identity::Objects {
-            url: self.url.as_deref().map(crate::objects::without_credentials),
+            url: self.url.clone(),
             endpoint: self.endpoint.clone(),
             region: self.region.clone(),
         }

@@ -60,7 +60,7 @@ mod tests {
             sequence: 0xabcd,
         };
         let key = block_key(block);
-        assert_eq!(key, "blocks/4e/0000000000001234/0000abcd");
+        assert_eq!(key, "blocks/09/0000000000001234/0000abcd");
         let parts: Vec<_> = key.split('/').collect();
         assert_eq!(parse_session(parts[2]), Some(block.session));
         assert_eq!(parse_sequence(parts[3]), Some(block.sequence));

@@ -2,6 +2,8 @@
 //!
 //! Prints one line a workload. Each says what is batched and how durable it is; nothing is asserted.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use nokv_env::Env;
 use nokv_namespace::{
     Content, Context, Durability, Expect, Follow, Namespace, NewAttributes, Options, Parents,

@@ -255,8 +255,8 @@ proptest! {
         if let Some(first) = bytes.first_mut() {
             *first = FORMAT;
         }
-        let _ = (NodeRecord::decode(&bytes), EntryRecord::decode(&bytes), Events::decode(&bytes)).2;
-        let _ = (DeathRecord::decode(&bytes), Changed::decode(&bytes)).1;
-        let _ = (DeadBody::from_key(&bytes), Vec::<Published>::decode(&bytes)).1;
+        drop((NodeRecord::decode(&bytes), EntryRecord::decode(&bytes), Events::decode(&bytes)));
+        drop((DeathRecord::decode(&bytes), Changed::decode(&bytes)));
+        drop((DeadBody::from_key(&bytes), Vec::<Published>::decode(&bytes)));
     }
 }

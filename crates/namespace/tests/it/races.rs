@@ -179,7 +179,7 @@ fn random_operation(
     session: SessionId,
 ) -> Result<(), Failure> {
     let (namespace, mut context) = (&store.namespace, store.context());
-    context.durability = if random.next_u64() % 2 == 0 {
+    context.durability = if random.next_u64().is_multiple_of(2) {
         Durability::Buffered
     } else {
         Durability::Synced
@@ -259,7 +259,7 @@ fn random_operations_of_many_threads_leave_a_consistent_tree() {
                     ),
                 }
                 let view = store.view().at(store.namespace.read_version());
-                if random.next_u64() % 10 == 0 {
+                if random.next_u64().is_multiple_of(10) {
                     read_whole(&store.namespace, &view, &NsPath::root());
                 }
             }

@@ -153,7 +153,7 @@ impl Namespace {
     }
 
     /// Whether a session is known: open, or closed and not yet finished.
-    pub(super) fn session_is_known(&self, session: SessionId) -> Result<bool, Failure> {
+    pub fn session_is_known(&self, session: SessionId) -> Result<bool, Failure> {
         Ok(self
             .session_at(&SessionRecord::open_key(session))?
             .is_some()

@@ -28,6 +28,8 @@ mod cursor;
 mod data_block;
 mod data_builder;
 mod entry;
+#[cfg(test)]
+mod figures_test;
 mod filter;
 mod footer;
 mod frame;

@@ -13,10 +13,11 @@ use std::{
 use nokv_env::{
     FaultFileSystem, FileSystem, MemoryFileSystem, Outcome, Rule, SeededRandom, Trigger,
 };
+use nokv_types::Version;
 use parking_lot::Mutex;
 
 use crate::{
-    Durability, Engine, Error, Options,
+    Durability, Engine, Error, Options, Retention,
     testing::{ObservedFileSystem, Oracle, still_env},
     wal::{SKIP_CHECKSUM, SKIP_SYNC},
 };
@@ -61,6 +62,7 @@ struct Run {
     synced: Arc<AtomicU64>,
     images: Arc<Mutex<Vec<Image>>>,
     random: SeededRandom,
+    retention: Mutex<Retention>,
 }
 
 impl Run {
@@ -70,6 +72,7 @@ impl Run {
             oracle: Arc::default(),
             synced: Arc::default(),
             images: Arc::default(),
+            retention: Mutex::default(),
             random: SeededRandom::new(seed),
         };
         let (oracle, synced, images) = (
@@ -100,6 +103,7 @@ impl Run {
         match self.random.below(20) {
             0 => engine.flush()?,
             1 => engine.compact_for_test()?,
+            2 => self.retain_less(engine),
             _ => {
                 let batch = self.oracle.lock().random_batch(&self.random, 600);
                 let number = self.oracle.lock().last();
@@ -117,17 +121,38 @@ impl Run {
         Ok(())
     }
 
+    /// Moves the horizon, and pins what is newest now.
+    fn retain_less(&self, engine: &Engine) {
+        let mut retention = self.retention.lock();
+        let last = self.oracle.lock().last();
+        let horizon = retention.horizon.as_u64();
+        retention.horizon =
+            Version::from_u64(horizon + self.random.below(last.saturating_sub(horizon) + 1));
+        retention.pins.push(Version::from_u64(last));
+        engine.set_retention(retention.clone());
+    }
+
     /// Checks and forgets the photographs taken so far; how many there were.
     fn check_images(&self) -> Result<u64, String> {
         let images = std::mem::take(&mut *self.images.lock());
         for image in &images {
-            check_image(image, &self.oracle.lock(), &self.random)?;
+            check_image(
+                image,
+                &self.oracle.lock(),
+                &self.retention.lock(),
+                &self.random,
+            )?;
         }
         Ok(images.len() as u64)
     }
 }
 
-fn check_image(image: &Image, oracle: &Oracle, random: &SeededRandom) -> Result<(), String> {
+fn check_image(
+    image: &Image,
+    oracle: &Oracle,
+    retention: &Retention,
+    random: &SeededRandom,
+) -> Result<(), String> {
     let env = still_env(Arc::new(image.files.clone()));
     let engine = Engine::open(env.clone(), Path::new(DIR), options())
         .map_err(|error| format!("open after a crash: {error}"))?;
@@ -139,7 +164,14 @@ fn check_image(image: &Image, oracle: &Oracle, random: &SeededRandom) -> Result<
         ));
     }
     oracle.check(&engine, kept)?;
-    oracle.check(&engine, random.below(kept + 1))?;
+    let horizon = retention.horizon.as_u64().min(kept);
+    oracle.check(&engine, horizon + random.below(kept - horizon + 1))?;
+    let pin = retention
+        .pins
+        .get(random.below(retention.pins.len() as u64) as usize);
+    if let Some(pin) = pin.filter(|pin| pin.as_u64() <= kept) {
+        oracle.check(&engine, pin.as_u64())?;
+    }
     // What was recovered is promised from now on, whatever happens next.
     let again = image.files.crash(nokv_env::Random::next_u64(random));
     drop(engine);
@@ -162,6 +194,7 @@ fn run(seed: u64, steps: u64) -> Result<u64, String> {
             drop(engine);
             engine = Engine::open(still_env(Arc::clone(&files)), Path::new(DIR), options())
                 .map_err(|error| format!("open again: {error}"))?;
+            engine.set_retention(run.retention.lock().clone());
         }
         run.step(&engine).map_err(|error| error.to_string())?;
         crashes += run.check_images()?;

@@ -1,5 +1,6 @@
 //! The namespace from outside: operations and their errors, garbage, concurrency, crashes, and a model.
 
+mod damage;
 mod garbage;
 mod model;
 mod operations;

@@ -2,7 +2,7 @@
 //!
 //! Purpose: everything between a file's bytes and the objects that hold them. The namespace knows names and
 //! versions; this crate knows blocks. It uploads ([`Uploader`]), reads back and verifies ([`BodyReader`]), and
-//! deletes what nobody can see any more (the collector), over any [`BlockStore`].
+//! deletes what nobody can see any more ([`Collector`]), over any [`BlockStore`].
 //!
 //! Invariants:
 //! - objects never change and their ids are never used twice: caches need no invalidation, retries are safe;
@@ -10,14 +10,18 @@
 //! - a reader gets verified bytes or an error, never other bytes;
 //! - memory is bounded by options, whatever the size of a body or a tree.
 //!
-//! Reading order: [`error`], [`store`] (where blocks live), [`upload`], [`read`].
+//! Reading order: [`error`], [`store`] (where blocks live), [`upload`], [`read`], [`collect`].
 
 mod checksum;
+mod collect;
 mod error;
 mod read;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod upload;
 
+pub use collect::{CollectOptions, Collector, Orphans, RESERVED_SESSION, Report};
 pub use error::{Error, Mismatch};
 pub use read::{
     BodyReader, BodyStream, OnItem, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem, ReadOptions,

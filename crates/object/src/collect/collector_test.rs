@@ -1,0 +1,1 @@
+//! Histories against a checker of its own.

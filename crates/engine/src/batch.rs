@@ -1,11 +1,13 @@
-//! A batch: operations that become durable and visible together, already in the bytes of their log record.
+//! A batch: operations that become durable and visible together, already in the bytes of their log
+//! record.
 //!
-//! **Shape of an operation**: kind (1 byte: 0 delete, 1 put, 2 delete range; plus 0x80 when the version is that of
-//! the operation before), version (8 bytes little-endian, absent with 0x80), length of the internal key (varint),
-//! internal key, then for a put the length (varint) and bytes of the value, for a delete range the same of the
-//! internal end key. See docs/format/wal.md.
+//! **Shape of an operation**: kind (1 byte: 0 delete, 1 put, 2 delete range; plus 0x80 when the
+//! version is that of the operation before), version (8 bytes little-endian, absent with 0x80),
+//! length of the internal key (varint), internal key, then for a put the length (varint) and bytes
+//! of the value, for a delete range the same of the internal end key. See docs/format/wal.md.
 //!
-//! Invariants: a batch that was built is decodable; what was over a limit is remembered and refused by the write.
+//! Invariants: a batch that was built is decodable; what was over a limit is remembered and refused
+//! by the write.
 
 use nokv_types::Version;
 
@@ -16,7 +18,8 @@ use crate::{
     varint,
 };
 
-/// The largest batch, bytes as [`Batch::byte_count`] counts them: one largest value and as much again.
+/// The largest batch, bytes as [`Batch::byte_count`] counts them: one largest value and as much
+/// again.
 pub const BATCH_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
 
 /// The kind of a delete range in the log; the others are those of [`EntryKind`].
@@ -59,8 +62,9 @@ impl Batch {
         self.begin(EntryKind::Delete.number(), keyspace, key, version);
     }
 
-    /// From `version` on, no key from `start` (included) to `end` (not included) that was written at a lower
-    /// version exists. What the same version puts into the range stays. An empty range does nothing.
+    /// From `version` on, no key from `start` (included) to `end` (not included) that was written
+    /// at a lower version exists. What the same version puts into the range stays. An empty range
+    /// does nothing.
     pub fn delete_range(&mut self, keyspace: Keyspace, start: &[u8], end: &[u8], version: Version) {
         if start >= end {
             return;
@@ -324,7 +328,9 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn any_bytes_are_decoded_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+        ) {
             Operations::new(&bytes).for_each(drop);
         }
     }

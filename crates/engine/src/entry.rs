@@ -1,6 +1,7 @@
 //! What the log, the memtable and the tables store: entries and range tombstones.
 //!
-//! Invariant: the numbers of [`EntryKind`] are part of the formats of log and table and never change.
+//! Invariant: the numbers of [`EntryKind`] are part of the formats of log and table and never
+//! change.
 
 /// What is stored at one version of a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -29,8 +30,8 @@ impl EntryKind {
 
 /// From `version` on, every key in `start..end` that was written at a lower version does not exist.
 ///
-/// **Shape**: internal keys; `start` inclusive, `end` exclusive, `start < end`. A put at the same version as the
-/// tombstone survives it, so that one batch can clear a range and write into it.
+/// **Shape**: internal keys; `start` inclusive, `end` exclusive, `start < end`. A put at the same
+/// version as the tombstone survives it, so that one batch can clear a range and write into it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct RangeTombstone {
     pub(crate) start: Vec<u8>,
@@ -40,7 +41,8 @@ pub(crate) struct RangeTombstone {
 
 #[cfg(test)]
 impl RangeTombstone {
-    /// Whether it hides an entry of `key` written at `version` from a read at `at`: the rule, for oracles.
+    /// Whether it hides an entry of `key` written at `version` from a read at `at`: the rule, for
+    /// oracles.
     pub(crate) fn hides(&self, key: &[u8], version: u64, at: u64) -> bool {
         self.version <= at
             && version < self.version

@@ -1,8 +1,8 @@
 //! What can go wrong in the engine, cut by what the caller does about it.
 //!
-//! Invariants: `Corrupt` always says file, offset, expected and found, in one line that tells what to do;
-//! `OutcomeUnknown` is never folded into another variant, and an engine that returned it refuses writes until it
-//! is opened again.
+//! Invariants: `Corrupt` always says file, offset, expected and found, in one line that tells what
+//! to do; `OutcomeUnknown` is never folded into another variant, and an engine that returned it
+//! refuses writes until it is opened again.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -49,8 +49,8 @@ pub enum Error {
         /// What was being done.
         action: String,
     },
-    /// A write or sync of the log failed: what was given since the last sync may or may not be durable. The
-    /// engine refuses writes from now on; open it again to learn what is there.
+    /// A write or sync of the log failed: what was given since the last sync may or may not be
+    /// durable. The engine refuses writes from now on; open it again to learn what is there.
     #[error("the outcome is unknown ({cause}): open the store again to see what was kept")]
     OutcomeUnknown {
         /// The failure behind it.

@@ -1,7 +1,7 @@
 //! Keyspaces: independent ordered maps that commit atomically together.
 //!
-//! **Shape of an internal key**: one byte of keyspace, then the user key. All below the public API (log, memtable,
-//! tables) sees internal keys only, ordered by their bytes.
+//! **Shape of an internal key**: one byte of keyspace, then the user key. All below the public API
+//! (log, memtable, tables) sees internal keys only, ordered by their bytes.
 
 /// The longest user key, bytes.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
@@ -52,8 +52,8 @@ impl Keyspace {
     }
 }
 
-/// Keys up to this are put together on the stack: the usual key of a namespace is below 80 bytes, a lookup should
-/// not allocate.
+/// Keys up to this are put together on the stack: the usual key of a namespace is below 80 bytes, a
+/// lookup should not allocate.
 const INLINE_KEY_BYTES: usize = 128;
 
 /// A key with its keyspace in front, for a lookup.

@@ -1,7 +1,7 @@
 //! The storage engine: one ordered, versioned, crash-proof map per directory.
 //!
-//! Purpose: `(keyspace, key, version) → value | tombstone` with atomic batches over all keyspaces, reads at any
-//! retained version, and durability chosen per write. It knows nothing of namespaces.
+//! Purpose: `(keyspace, key, version) → value | tombstone` with atomic batches over all keyspaces,
+//! reads at any retained version, and durability chosen per write. It knows nothing of namespaces.
 //!
 //! ```
 //! use std::path::Path;
@@ -22,8 +22,9 @@
 //! # }
 //! ```
 //!
-//! Reading order: [`keyspace`], [`range`], [`batch`], [`record`], [`options`] (the nouns of the interface), [`error`],
-//! [`entry`] and [`tombstones`] (the nouns below it), [`db`] (the store itself), [`stats`].
+//! Reading order: [`keyspace`], [`range`], [`batch`], [`record`], [`options`] (the nouns of the
+//! interface), [`error`], [`entry`] and [`tombstones`] (the nouns below it), [`db`] (the store
+//! itself), [`stats`].
 
 mod batch;
 mod bytes_at;

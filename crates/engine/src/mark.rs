@@ -1,11 +1,12 @@
 //! The mark: what was promised, beside the files that it was promised about.
 //!
-//! Purpose: a log or manifest that lost its end looks like one that was torn by a crash. The mark says how far a
-//! sync succeeded, so that the loss of promised bytes is reported and the tearing of others is not.
+//! Purpose: a log or manifest that lost its end looks like one that was torn by a crash. The mark
+//! says how far a sync succeeded, so that the loss of promised bytes is reported and the tearing of
+//! others is not.
 //!
-//! It is one sector, written after each sync and not synced itself: the death of the process leaves it as it was
-//! written, a power cut may leave an older one, which promises less and is still true. It is never read for
-//! anything else, and a missing or damaged mark promises nothing.
+//! It is one sector, written after each sync and not synced itself: the death of the process leaves
+//! it as it was written, a power cut may leave an older one, which promises less and is still true.
+//! It is never read for anything else, and a missing or damaged mark promises nothing.
 
 use std::{
     path::Path,
@@ -157,7 +158,8 @@ impl Mark {
         }
     }
 
-    /// A mark that can't be written promises less; that is no reason to fail a write that is durable.
+    /// A mark that can't be written promises less; that is no reason to fail a write that is
+    /// durable.
     fn write(&self, promise: Promise) {
         if let Err(error) = self.file.write_at(&promise.encode(), 0) {
             tracing::warn!(%error, "the mark could not be written; damage may go unnoticed");

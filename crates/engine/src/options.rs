@@ -7,8 +7,8 @@ use crate::Error;
 /// When a write is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Durability {
-    /// Written to the log, in order, not synced: survives the death of the process; a power cut may take the last
-    /// moments, never a part of a batch and never one before another that is kept.
+    /// Written to the log, in order, not synced: survives the death of the process; a power cut may
+    /// take the last moments, never a part of a batch and never one before another that is kept.
     Buffered,
     /// Synced to the device: survives a power cut.
     #[default]
@@ -108,10 +108,11 @@ impl Default for Options {
     }
 }
 
-/// Which versions a compaction keeps: for each key the newest overall, the newest at or below each pin and at or
-/// below the horizon, and all above the horizon.
+/// Which versions a compaction keeps: for each key the newest overall, the newest at or below each
+/// pin and at or below the horizon, and all above the horizon.
 ///
-/// A read at a version below the horizon that is no pin may find too little: the layer above refuses it.
+/// A read at a version below the horizon that is no pin may find too little: the layer above
+/// refuses it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Retention {
     /// Everything above it is kept.

@@ -12,8 +12,8 @@ pub enum Direction {
 
 /// A range of user keys of one keyspace.
 ///
-/// **Shape**: `start` inclusive, `end` exclusive; no end means to the end of the keyspace. A range whose end is not
-/// above its start is empty.
+/// **Shape**: `start` inclusive, `end` exclusive; no end means to the end of the keyspace. A range
+/// whose end is not above its start is empty.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct KeyRange {
     start: Vec<u8>,
@@ -56,7 +56,8 @@ impl KeyRange {
         Self { start, end }
     }
 
-    /// The same range without the keys at and below `key`: how a scan continues after the last key seen.
+    /// The same range without the keys at and below `key`: how a scan continues after the last key
+    /// seen.
     #[must_use]
     pub fn after(mut self, key: &[u8]) -> Self {
         if self.start.as_slice() <= key {
@@ -95,7 +96,8 @@ impl KeyRange {
     }
 }
 
-/// The lowest key above every key that begins with `prefix`; `None` when there is none (all bytes are 0xFF).
+/// The lowest key above every key that begins with `prefix`; `None` when there is none (all bytes
+/// are 0xFF).
 pub(crate) fn successor_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

@@ -17,8 +17,8 @@ pub struct Record {
 
 /// The bytes of a value; dereferences to `[u8]`, a clone copies nothing.
 ///
-/// A large value may keep the block or memtable that it was read from alive: copy what is kept for long
-/// ([`Value::to_vec`] of the slice does).
+/// A large value may keep the block or memtable that it was read from alive: copy what is kept for
+/// long ([`Value::to_vec`] of the slice does).
 #[derive(Clone)]
 pub struct Value(Source);
 
@@ -29,7 +29,8 @@ enum Source {
 }
 
 impl Value {
-    /// Values of a memtable up to this are copied: cheaper than sharing, and they do not hold its memory.
+    /// Values of a memtable up to this are copied: cheaper than sharing, and they do not hold its
+    /// memory.
     const COPY_BYTES_MAX: usize = 1024;
 
     /// A value of the memtable.

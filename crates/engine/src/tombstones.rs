@@ -1,9 +1,10 @@
 //! Range tombstones of one memtable or one table, cut into fragments that do not overlap.
 //!
-//! Purpose: "which is the newest deletion at or below `at` that covers this key" in logarithmic time, however many
-//! ranges overlap.
+//! Purpose: "which is the newest deletion at or below `at` that covers this key" in logarithmic
+//! time, however many ranges overlap.
 //!
-//! Invariant: fragments are disjoint, not empty, and the versions of each are ascending and distinct.
+//! Invariant: fragments are disjoint, not empty, and the versions of each are ascending and
+//! distinct.
 
 use std::{collections::BTreeMap, ops::Bound};
 

@@ -1,4 +1,5 @@
-//! Variable-length integers: seven bits a byte, lowest first, the high bit says that more follow (LEB128).
+//! Variable-length integers: seven bits a byte, lowest first, the high bit says that more follow
+//! (LEB128).
 
 /// The longest encoding of a `u64`, bytes.
 pub(crate) const VARINT_BYTES_MAX: usize = 10;

@@ -1,7 +1,7 @@
 //! Time: the wall clock for versions and attributes, the monotonic clock for durations.
 //!
-//! Invariants: `monotonic` never goes back; the wall clock may (somebody sets it), so nothing that must order
-//! events may depend on it alone.
+//! Invariants: `monotonic` never goes back; the wall clock may (somebody sets it), so nothing that
+//! must order events may depend on it alone.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

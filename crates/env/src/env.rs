@@ -1,6 +1,7 @@
 //! The bundle of capabilities that is passed down through every layer.
 //!
-//! Invariant: whoever holds an `Env` needs no other door to the machine. Cloning shares, it does not copy.
+//! Invariant: whoever holds an `Env` needs no other door to the machine. Cloning shares, it does
+//! not copy.
 
 use std::sync::Arc;
 
@@ -34,8 +35,8 @@ impl Env {
         }
     }
 
-    /// A machine in memory: empty files, a clock that stands still until moved, random bytes from `seed`.
-    /// Threads are real.
+    /// A machine in memory: empty files, a clock that stands still until moved, random bytes from
+    /// `seed`. Threads are real.
     #[must_use]
     pub fn memory(seed: u64) -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! A file system that fails on purpose.
 //!
-//! It wraps any other and looks at each operation before it happens. Rules choose (the nth operation of a kind,
-//! a probability by seed, a part of the path) and say what happens: an error, a torn write, a sync that lies,
-//! or the end of the world (every later operation fails, as seen by a process whose machine lost power).
+//! It wraps any other and looks at each operation before it happens. Rules choose (the nth
+//! operation of a kind, a probability by seed, a part of the path) and say what happens: an error,
+//! a torn write, a sync that lies, or the end of the world (every later operation fails, as seen by
+//! a process whose machine lost power).
 //!
 //! Invariants:
 //! - without rules it is transparent;
@@ -99,8 +100,8 @@ pub enum Outcome {
     DeviceError,
     /// There is no space (`ENOSPC`); nothing is done.
     NoSpace,
-    /// A part of the bytes, chosen by the seed, is written, then the device fails. Acts as `DeviceError` on
-    /// anything but a write.
+    /// A part of the bytes, chosen by the seed, is written, then the device fails. Acts as
+    /// `DeviceError` on anything but a write.
     TornWrite,
     /// A sync says that it worked and does nothing. Transparent on anything but a sync.
     LostSync,

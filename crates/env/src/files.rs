@@ -1,11 +1,12 @@
 //! The traits of files and file systems.
 //!
-//! They are the part of POSIX that a store needs, made positional (no cursors) and shareable (`&self`), with
-//! `std::io::Error` throughout, because callers branch on its kind.
+//! They are the part of POSIX that a store needs, made positional (no cursors) and shareable
+//! (`&self`), with `std::io::Error` throughout, because callers branch on its kind.
 //!
 //! Invariants:
 //! - `rename` is atomic and replaces; `link` and `CreateNew` never replace;
-//! - a name is durable after `sync_dir` of its directory, bytes after `sync_data` or `sync_all` of their file.
+//! - a name is durable after `sync_dir` of its directory, bytes after `sync_data` or `sync_all`
+//!   of their file.
 
 use std::{
     any::Any,
@@ -73,8 +74,8 @@ pub trait File: Send + Sync {
     /// Whatever the device says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Writes all of `bytes` at `offset`, extending the file when needed. After an error any part of it may
-    /// have been written.
+    /// Writes all of `bytes` at `offset`, extending the file when needed. After an error any part
+    /// of it may have been written.
     ///
     /// # Errors
     /// `StorageFull` when there is no space; whatever the device says.
@@ -96,8 +97,8 @@ pub trait File: Send + Sync {
     /// Makes the bytes, and the length needed to find them, survive a power cut.
     ///
     /// # Errors
-    /// After an error nothing is known about what was written since the last success: the kernel may have
-    /// dropped the pages. Retrying proves nothing.
+    /// After an error nothing is known about what was written since the last success: the kernel
+    /// may have dropped the pages. Retrying proves nothing.
     fn sync_data(&self) -> io::Result<()>;
 
     /// [`File::sync_data`], and times and permissions too.
@@ -126,7 +127,8 @@ pub trait File: Send + Sync {
     /// Whatever the device says.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Reserves space for the first `len` bytes and makes the file at least that long; new bytes read as zero.
+    /// Reserves space for the first `len` bytes and makes the file at least that long; new bytes
+    /// read as zero.
     ///
     /// # Errors
     /// `StorageFull`; `Unsupported` where the file system can't.
@@ -153,7 +155,8 @@ pub trait FileSystem: Send + Sync {
     /// Opens or makes a file.
     ///
     /// # Errors
-    /// `NotFound`, `AlreadyExists` (for [`OpenMode::CreateNew`]), `PermissionDenied`, `StorageFull`.
+    /// `NotFound`, `AlreadyExists` (for [`OpenMode::CreateNew`]), `PermissionDenied`,
+    /// `StorageFull`.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
 
     /// Removes a file's name; open handles keep its bytes.
@@ -216,11 +219,12 @@ pub trait FileSystem: Send + Sync {
         }
     }
 
-    /// Takes the exclusive lock of a file, made if absent, without waiting; dropping the lock, or the death of
-    /// the process, releases it.
+    /// Takes the exclusive lock of a file, made if absent, without waiting; dropping the lock, or
+    /// the death of the process, releases it.
     ///
     /// # Errors
-    /// [`AlreadyLocked`] (see [`is_already_locked`]) when somebody has it, in this process or another.
+    /// [`AlreadyLocked`] (see [`is_already_locked`]) when somebody has it, in this process or
+    /// another.
     fn lock(&self, path: &Path) -> io::Result<FileLock>;
 
     /// Bytes that an unprivileged writer can still use where `dir` is.

@@ -1,9 +1,10 @@
 //! The file system of the operating system.
 //!
 //! Invariants:
-//! - reads and writes are `pread` and `pwrite`: no cursor, no memory map (a map turns an I/O error into a signal);
-//! - `sync_data` is `fdatasync`, `sync_dir` is `fsync` of the directory, `lock` is `flock` (released by the
-//!   kernel when the process dies).
+//! - reads and writes are `pread` and `pwrite`: no cursor, no memory map (a map turns an I/O
+//!   error into a signal);
+//! - `sync_data` is `fdatasync`, `sync_dir` is `fsync` of the directory, `lock` is `flock`
+//!   (released by the kernel when the process dies).
 
 use std::{
     fs,
@@ -192,7 +193,8 @@ impl File for RealFile {
                 Err(errno) => return Err(errno.into()),
             };
             if written < total {
-                // A short write is rare (full disk, signal): finish slice by slice, which names the error.
+                // A short write is rare (full disk, signal): finish slice by slice, which names the
+                // error.
                 let mut start = 0;
                 for slice in chunk {
                     let end = start + slice.len();

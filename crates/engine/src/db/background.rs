@@ -1,7 +1,8 @@
 //! The threads of a store: one that flushes, one that compacts.
 //!
-//! Invariants: a thread holds the core, never the handle, so dropping the last handle stops it; a failure is
-//! remembered for the writers that wait and is tried again, since a full device may have space later.
+//! Invariants: a thread holds the core, never the handle, so dropping the last handle stops it; a
+//! failure is remembered for the writers that wait and is tried again, since a full device may have
+//! space later.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +11,8 @@ use nokv_env::JoinHandle;
 use super::core::{Core, Writing};
 use crate::Error;
 
-/// A failed flush or compaction is tried again after this long: long enough not to fill the log file, short enough
-/// that nobody waits for it when space was made.
+/// A failed flush or compaction is tried again after this long: long enough not to fill the log
+/// file, short enough that nobody waits for it when space was made.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Core {
@@ -63,7 +64,8 @@ impl Core {
             Some(limit) => {
                 writing.work.wait_for(&mut signal, limit);
             }
-            // A signal between the look for work and this wait is missed; the limit bounds the harm.
+            // A signal between the look for work and this wait is missed; the limit bounds the
+            // harm.
             None => {
                 writing.work.wait_for(&mut signal, RETRY_AFTER);
             }

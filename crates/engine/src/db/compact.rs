@@ -1,7 +1,7 @@
 //! Running what the chooser of compactions says.
 //!
-//! Invariants: one compaction at a time; its outputs, with their names, are durable before the manifest says them;
-//! inputs are removed after, and readers that hold them keep their open files.
+//! Invariants: one compaction at a time; its outputs, with their names, are durable before the
+//! manifest says them; inputs are removed after, and readers that hold them keep their open files.
 
 use std::{
     collections::BTreeMap,
@@ -76,13 +76,18 @@ impl Core {
 
     fn merge(&self, writing: &Writing, plan: Plan, inputs: &Inputs) -> Result<(), Error> {
         let mut made = Vec::new();
-        let outcome = self.write_outputs(writing, plan, inputs, &mut made);
-        if outcome.is_err() {
-            for path in &made {
-                self.remove_quietly(path);
+        let added = match self.write_outputs(writing, plan, inputs, &mut made) {
+            Ok(added) => added,
+            Err(error) => {
+                for path in &made {
+                    self.remove_quietly(path);
+                }
+                return Err(error);
             }
-            return outcome;
-        }
+        };
+        // After a failed commit the manifest may or may not name the outputs: they stay until the
+        // next open knows.
+        self.install_compaction(writing, &inputs.removed, added)?;
         for (_, number) in &inputs.removed {
             self.remove_quietly(&table_path(&self.dir, *number));
         }
@@ -95,7 +100,7 @@ impl Core {
         plan: Plan,
         inputs: &Inputs,
         made: &mut Vec<PathBuf>,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<(usize, Arc<Table>)>, Error> {
         let is_bottom = plan.output_level + 1 >= inputs.level_count;
         let compression = if is_bottom {
             self.options.compression_bottom
@@ -113,29 +118,29 @@ impl Core {
             throttle: &NoLimit,
             cancel: &writing.cancel,
         };
-        let mut create = || {
-            let number = writing.manifest.lock().take_number();
-            let path = table_path(&self.dir, number);
-            let file = self
-                .env
-                .files
-                .open(&path, OpenMode::CreateNew)
-                .map_err(|error| Error::io("making", &path, error))?;
-            made.push(path.clone());
-            Ok(NewTable { number, path, file })
-        };
-        let outputs = run(job, &mut create)?;
+        let outputs = run(job, &mut || self.create_table(writing, made))?;
         self.count_compaction(inputs, &outputs);
         self.env
             .files
             .sync_dir(&self.dir)
             .map_err(|error| Error::io("syncing", &self.dir, error))?;
-        let mut added = Vec::with_capacity(outputs.len());
-        for (number, _) in outputs {
+        let open = |(number, _)| {
             let table = open_table(&self.env, &self.dir, number, &self.cache)?;
-            added.push((plan.output_level, table));
-        }
-        self.install_compaction(writing, &inputs.removed, added)
+            Ok((plan.output_level, table))
+        };
+        outputs.into_iter().map(open).collect()
+    }
+
+    fn create_table(&self, writing: &Writing, made: &mut Vec<PathBuf>) -> Result<NewTable, Error> {
+        let number = writing.manifest.lock().take_number();
+        let path = table_path(&self.dir, number);
+        let file = self
+            .env
+            .files
+            .open(&path, OpenMode::CreateNew)
+            .map_err(|error| Error::io("making", &path, error))?;
+        made.push(path.clone());
+        Ok(NewTable { number, path, file })
     }
 
     fn count_compaction(&self, inputs: &Inputs, outputs: &[(u64, TableSummary)]) {

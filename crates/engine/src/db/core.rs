@@ -1,8 +1,9 @@
 //! What all handles and threads of an open store share.
 //!
 //! # Locks, in the order in which they may be taken
-//! `flushing` and `compacting` (one each), `commit` (one writer of log and memtable), `manifest` (one editor), `install` (one replacer of the view), `signal`
-//! (background state). Readers take none.
+//! `flushing` and `compacting` (one each), `commit` (one writer of log and memtable), `manifest`
+//! (one editor), `install` (one replacer of the view), `signal` (background state). Readers take
+//! none.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,8 +26,8 @@ use crate::{
     wal::{Appender, Log},
 };
 
-/// A memtable over this is written to a table when the store is closed: reading it from the log at the next open
-/// would take longer than opening may (some 100 MiB/s).
+/// A memtable over this is written to a table when the store is closed: reading it from the log at
+/// the next open would take longer than opening may (some 100 MiB/s).
 const CLOSE_FLUSH_BYTES: usize = 4 << 20;
 
 /// An open store.
@@ -189,7 +190,8 @@ impl Core {
 
     /// Reads see whole batches only: at most the newest version whose batch is complete.
     ///
-    /// Ask before the view is loaded: a view that is newer has nothing less, one that is older might.
+    /// Ask before the view is loaded: a view that is newer has nothing less, one that is older
+    /// might.
     pub(super) fn clamp(&self, at: u64) -> u64 {
         at.min(self.visible.load(Ordering::Acquire))
     }

@@ -1,4 +1,5 @@
-//! Crashes at every sync, at every write, at random unsynced prefixes: nothing synced is lost, nothing is torn.
+//! Crashes at every sync, at every write, at random unsynced prefixes: nothing synced is lost,
+//! nothing is torn.
 //!
 //! `NOKV_CRASH_SEEDS=from..to` runs more seeds than the usual few; a failure prints its seed.
 
@@ -233,7 +234,8 @@ fn a_skipped_checksum_is_caught() {
     assert!(caught, "the planted bug was not found");
 }
 
-/// Faults of the device: every error is told, and after opening again what was acknowledged is there.
+/// Faults of the device: every error is told, and after opening again what was acknowledged is
+/// there.
 #[test]
 fn a_failing_device_loses_nothing_acknowledged() {
     for seed in seeds(60) {
@@ -281,6 +283,9 @@ fn faulty_run(seed: u64) -> Result<(), String> {
         });
         for _ in 0..60 {
             if random.once_in(15) && engine.flush().is_err() {
+                break;
+            }
+            if random.once_in(10) && engine.compact_for_test().is_err() {
                 break;
             }
             let batch = oracle.random_batch(&random, 600);

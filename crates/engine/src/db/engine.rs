@@ -21,8 +21,8 @@ pub struct CommitPoint(u64);
 
 /// An ordered, versioned store in one directory.
 ///
-/// **Concurrency**: cheap to clone, usable from any thread; the store is closed, and its lock released, when the
-/// last clone is dropped. Reads take no lock.
+/// **Concurrency**: cheap to clone, usable from any thread; the store is closed, and its lock
+/// released, when the last clone is dropped. Reads take no lock.
 #[derive(Clone)]
 pub struct Engine {
     handle: Arc<Handle>,
@@ -38,8 +38,9 @@ impl Engine {
     /// Opens the store in `dir`, taking its lock and recovering what was written.
     ///
     /// # Errors
-    /// `Busy` when somebody has it open; `NotFound` when there is none and [`crate::Access`] does not allow making
-    /// one; `Corrupt` when what was synced is damaged; `Unsupported` when a newer program wrote it.
+    /// `Busy` when somebody has it open; `NotFound` when there is none and [`crate::Access`] does
+    /// not allow making one; `Corrupt` when what was synced is damaged; `Unsupported` when a newer
+    /// program wrote it.
     pub fn open(env: Env, dir: &Path, options: Options) -> Result<Self, Error> {
         let core = Arc::new(open(&env, dir, options)?);
         let threads = Mutex::new(Core::start_threads(&core)?);
@@ -96,8 +97,8 @@ impl Engine {
 
     /// Writes a batch: [`Engine::append`], then for `Synced` [`Engine::sync`].
     ///
-    /// **Guarantees**: all of it or, after a crash before the return, maybe nothing; visible on return; `Synced` is
-    /// durable on return.
+    /// **Guarantees**: all of it or, after a crash before the return, maybe nothing; visible on
+    /// return; `Synced` is durable on return.
     ///
     /// # Errors
     /// `Invalid`, `Exhausted` (nothing written); `OutcomeUnknown` (open again).
@@ -131,7 +132,8 @@ impl Engine {
         Version::from_u64(self.handle.core.visible.load(Ordering::Acquire))
     }
 
-    /// Says which versions compaction must keep from now on. Until it is said after opening, all are kept.
+    /// Says which versions compaction must keep from now on. Until it is said after opening, all
+    /// are kept.
     pub fn set_retention(&self, retention: Retention) {
         self.handle.core.set_retention(retention);
     }
@@ -159,7 +161,8 @@ impl Engine {
         self.handle.core.verify()
     }
 
-    /// Syncs the log, stops the threads and releases the lock. Other clones of the handle refuse from then on.
+    /// Syncs the log, stops the threads and releases the lock. Other clones of the handle refuse
+    /// from then on.
     ///
     /// # Errors
     /// `OutcomeUnknown` when the last sync failed.

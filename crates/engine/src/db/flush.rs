@@ -1,7 +1,7 @@
 //! From sealed memtables to tables of level 0.
 //!
-//! Invariants: memtables are flushed oldest first, so the log that is needed always is its end; a table is durable,
-//! with its name, before the manifest says it; the log is cut only after.
+//! Invariants: memtables are flushed oldest first, so the log that is needed always is its end; a
+//! table is durable, with its name, before the manifest says it; the log is cut only after.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,13 +1,14 @@
 //! The store: memtables over tables, one writer path, lock-free reads.
 //!
-//! How it fits: a write goes through [`write`] into the log and the active memtable; [`flush`] turns sealed memtables
-//! into tables of level 0 and [`compact`] moves them down; [`view`] is what readers see, one immutable value behind
-//! an atomic pointer; [`get`] and [`scan`] read it.
+//! How it fits: a write goes through [`write`] into the log and the active memtable; [`flush`]
+//! turns sealed memtables into tables of level 0 and [`compact`] moves them down; [`view`] is what
+//! readers see, one immutable value behind an atomic pointer; [`get`] and [`scan`] read it.
 //!
 //! Invariants:
-//! - for each key, versions never go down from one batch to a later one, so the newest source that knows a key has
-//!   its newest version;
-//! - nothing of a batch is visible before its log record is written, and all of it is visible when `write` returns;
+//! - for each key, versions never go down from one batch to a later one, so the newest source
+//!   that knows a key has its newest version;
+//! - nothing of a batch is visible before its log record is written, and all of it is visible
+//!   when `write` returns;
 //! - a view is never changed, only replaced; what a reader loaded stays complete until it lets go.
 
 mod background;

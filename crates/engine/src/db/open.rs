@@ -1,7 +1,7 @@
 //! Opening a store: lock, manifest, tables, log, threads.
 //!
-//! Nothing is changed before everything that is needed was read and found whole, so a store that is refused as
-//! damaged is left as it was.
+//! Nothing is changed before everything that is needed was read and found whole, so a store that is
+//! refused as damaged is left as it was.
 
 use std::{
     path::Path,

@@ -1,7 +1,7 @@
 //! Ordered iteration at one version over all sources of a view.
 //!
-//! A step takes the lowest (or, in reverse, highest) key at which a source stands; of the sources at it, the newest
-//! decides; range tombstones of any source hide what is older than they are.
+//! A step takes the lowest (or, in reverse, highest) key at which a source stands; of the sources
+//! at it, the newest decides; range tombstones of any source hide what is older than they are.
 
 use std::sync::Arc;
 
@@ -17,8 +17,9 @@ use crate::{Direction, Error, KeyRange, Keyspace, Record, entry::EntryKind};
 
 /// The entries of a range, at one version, in order: an iterator of `(user key, record)`.
 ///
-/// **Guarantees**: exactly the entries that were visible at its version when it began, however much is written
-/// meanwhile. It holds memtables and tables of that moment until dropped: drop it, or page, when it takes minutes.
+/// **Guarantees**: exactly the entries that were visible at its version when it began, however much
+/// is written meanwhile. It holds memtables and tables of that moment until dropped: drop it, or
+/// page, when it takes minutes.
 /// **Errors**: `Corrupt`, `Io`; after one it ends.
 pub struct Scan {
     /// Newest first.

@@ -1,6 +1,8 @@
-//! The sources of a scan: cursors that stand at a key and know its newest entry at or below the version read at.
+//! The sources of a scan: cursors that stand at a key and know its newest entry at or below the
+//! version read at.
 //!
-//! Invariant: a source is at a key that has such an entry, or at none; keys without one are passed over.
+//! Invariant: a source is at a key that has such an entry, or at none; keys without one are passed
+//! over.
 
 use std::sync::Arc;
 
@@ -211,8 +213,8 @@ impl LevelSource {
         });
     }
 
-    /// To the next key that has an entry at or below the version. The cursor stands at the entry of the current
-    /// key, or past it.
+    /// To the next key that has an entry at or below the version. The cursor stands at the entry of
+    /// the current key, or past it.
     fn step(&mut self, bounds: &Bounds) -> Result<(), Error> {
         let has_current = std::mem::replace(&mut self.is_valid, false);
         while let Some(cursor) = &mut self.cursor {

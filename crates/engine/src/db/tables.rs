@@ -1,8 +1,8 @@
 //! The tables of a view, by level.
 //!
-//! Invariants: level 0 is ordered newest first and its tables may overlap; the tables of any other level are
-//! ordered by key and do not overlap, but for the exclusive end of a range tombstone; all versions of a key are in
-//! one table of a level.
+//! Invariants: level 0 is ordered newest first and its tables may overlap; the tables of any other
+//! level are ordered by key and do not overlap, but for the exclusive end of a range tombstone; all
+//! versions of a key are in one table of a level.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,9 +1,10 @@
 //! Slowing writers down so that flush and compaction keep up.
 //!
-//! A store that takes writes faster than it can sort them must slow the writers, and it should do so early and
-//! little rather than late and fully. *Pressure* runs from 0 (no debt) to 1 (the limit): tables in level 0 beyond
-//! what compaction tolerates, and memtables that wait to be flushed while the active one fills up. Below 1 a write
-//! pays for its bytes by a pause that grows with the square of the pressure; at 1 it waits for progress.
+//! A store that takes writes faster than it can sort them must slow the writers, and it should do
+//! so early and little rather than late and fully. *Pressure* runs from 0 (no debt) to 1 (the
+//! limit): tables in level 0 beyond what compaction tolerates, and memtables that wait to be
+//! flushed while the active one fills up. Below 1 a write pays for its bytes by a pause that grows
+//! with the square of the pressure; at 1 it waits for progress.
 //!
 //! Invariant: memory is bounded: at most `immutables_max` sealed memtables, and the active one.
 
@@ -15,7 +16,8 @@ use super::{
 };
 use crate::{Error, compaction::Effort};
 
-/// The pause of a write of [`PAUSE_UNIT_BYTES`] just below the limit: with it, writers go at some 4 MiB/s.
+/// The pause of a write of [`PAUSE_UNIT_BYTES`] just below the limit: with it, writers go at some 4
+/// MiB/s.
 const PAUSE_MICROS_MAX: f64 = 1000.0;
 
 /// The bytes that pay one pause.
@@ -85,7 +87,8 @@ impl Core {
         }
         let fullness = view.active.byte_count() as f64 / self.options.memtable_bytes as f64;
         let sealed_limit = self.options.immutables_max as f64;
-        // The last memtable that may be sealed is filled ever more slowly; before it there is no hurry.
+        // The last memtable that may be sealed is filled ever more slowly; before it there is no
+        // hurry.
         let memory = if sealed as f64 >= sealed_limit && fullness >= 1.0 {
             1.0
         } else {

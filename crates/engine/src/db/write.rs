@@ -1,12 +1,13 @@
 //! The write path: many callers, one group at a time.
 //!
-//! A caller that finds nobody ahead writes its own batch. The others queue theirs and line up for the commit lock;
-//! whoever gets it writes the whole queue with one system call, so the log is written as often as it can be and
-//! never more often.
+//! A caller that finds nobody ahead writes its own batch. The others queue theirs and line up for
+//! the commit lock; whoever gets it writes the whole queue with one system call, so the log is
+//! written as often as it can be and never more often.
 //!
 //! Invariants:
 //! - the order of the log is the order of the memtable;
-//! - a batch is in the memtable only after its record is in the log, and visible only when all of it is.
+//! - a batch is in the memtable only after its record is in the log, and visible only when all of
+//!   it is.
 
 use std::sync::{Arc, atomic::Ordering};
 

@@ -1,8 +1,8 @@
 //! One change of the set of tables: encode, decode.
 //!
-//! **Shape**: fields one after another, each a tag byte and its numbers as varints: 1 log start (segment, sequence),
-//! 2 last version, 3 next number, 4 removed table (level, number), 5 added table (level, number, bytes, then the
-//! summary as in docs/format/table.md).
+//! **Shape**: fields one after another, each a tag byte and its numbers as varints: 1 log start
+//! (segment, sequence), 2 last version, 3 next number, 4 removed table (level, number), 5 added
+//! table (level, number, bytes, then the summary as in docs/format/table.md).
 
 use crate::{keyspace::INTERNAL_KEY_BYTES_MAX, table::TableSummary, varint, wal::LogStart};
 

@@ -159,7 +159,8 @@ fn check_head(path: &Path, number: u64, bytes: &[u8]) -> Result<(), Error> {
 /// Row c.
 fn later_record_follows(number: u64, bytes: &[u8], offset: usize, sequence: u64) -> bool {
     let plausible = |rest: &&[u8]| {
-        // Cheap before the checksum: the high bytes of a sequence are zero for the first 2^32 edits.
+        // Cheap before the checksum: the high bytes of a sequence are zero for the first 2^32
+        // edits.
         u64_at(rest, RECORD_SEQUENCE).is_some_and(|found| found > sequence && found >> 32 == 0)
     };
     (offset + 1..bytes.len())

@@ -87,7 +87,8 @@ impl Manifest {
         Ok(load(env, dir, promise)?.map(|(_, read)| read.state))
     }
 
-    /// Opens the manifest that `CURRENT` names, cutting a torn tail; `None` when there is no `CURRENT`.
+    /// Opens the manifest that `CURRENT` names, cutting a torn tail; `None` when there is no
+    /// `CURRENT`.
     ///
     /// # Errors
     /// `Corrupt`, `Unsupported`, `Io`.
@@ -179,8 +180,8 @@ impl Manifest {
     /// Makes an edit durable and applies it.
     ///
     /// # Errors
-    /// `Invalid` when it does not fit the state (nothing is written); `Io`, `Exhausted`: from then on every commit
-    /// fails until the store is opened again, for the edit may or may not be there.
+    /// `Invalid` when it does not fit the state (nothing is written); `Io`, `Exhausted`: from then
+    /// on every commit fails until the store is opened again, for the edit may or may not be there.
     pub(crate) fn commit(&mut self, edit: &Edit) -> Result<(), Error> {
         if self.is_broken {
             return Err(Error::OutcomeUnknown {
@@ -202,7 +203,8 @@ impl Manifest {
         self.mark.note_manifest(self.number, self.offset);
         if self.offset > MANIFEST_BYTES_MAX && self.offset > 4 * self.first_bytes {
             self.is_broken = true;
-            // The edit is durable. Whether CURRENT was replaced is not known, so no other may follow.
+            // The edit is durable. Whether CURRENT was replaced is not known, so no other may
+            // follow.
             if let Err(error) = self.rewrite() {
                 tracing::error!(%error, "the manifest could not be rewritten");
             }

@@ -1,27 +1,10 @@
-//! What several tests of the crate need: a machine without threads, and one that is photographed at every sync.
+//! What several tests of the crate need: a machine without threads, and one that is photographed at
+//! every sync.
 
+mod machine;
 mod observed;
 mod oracle;
 
+pub(crate) use machine::still_env;
 pub(crate) use observed::ObservedFileSystem;
 pub(crate) use oracle::Oracle;
-
-use std::{io, sync::Arc};
-
-use nokv_env::{Env, FileSystem, JoinHandle, Spawn};
-
-/// Threads that never run: the test does their work itself, so a run is the same for the same seed.
-pub(crate) struct NoThreads;
-
-impl Spawn for NoThreads {
-    fn spawn(&self, _name: &str, _work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle> {
-        Ok(JoinHandle::new(Box::new(|| Ok(()))))
-    }
-}
-
-/// A deterministic machine over `files`.
-pub(crate) fn still_env(files: Arc<dyn FileSystem>) -> Env {
-    let mut env = Env::memory(1).with_files(files);
-    env.spawn = Arc::new(NoThreads);
-    env
-}

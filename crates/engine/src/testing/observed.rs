@@ -1,4 +1,5 @@
-//! A file system that calls back around everything that makes something durable, or visible, by itself.
+//! A file system that calls back around everything that makes something durable, or visible, by
+//! itself.
 
 use std::{
     io::{self, IoSlice},
@@ -10,7 +11,8 @@ use nokv_env::{DirEntry, File, FileLock, FileSystem, Metadata, OpenMode};
 
 type Callback = Arc<dyn Fn() + Send + Sync>;
 
-/// Wraps another file system; `callback` runs before and after each sync, rename and removal, and after each write.
+/// Wraps another file system; `callback` runs before and after each sync, rename and removal, and
+/// after each write.
 pub(crate) struct ObservedFileSystem {
     inner: Arc<dyn FileSystem>,
     callback: Callback,

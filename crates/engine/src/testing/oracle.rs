@@ -1,7 +1,7 @@
 //! The oracle: what a store should say, kept in the simplest way.
 //!
-//! Batch number *n* (from 1) is written at version *n*, so the state after a crash is recognised by its highest
-//! version, and every state that ever was can be computed.
+//! Batch number *n* (from 1) is written at version *n*, so the state after a crash is recognised by
+//! its highest version, and every state that ever was can be computed.
 
 use std::collections::BTreeMap;
 

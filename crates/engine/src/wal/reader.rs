@@ -1,4 +1,5 @@
-//! Reading one segment: the valid records from its head on, and, past a damaged place, what the rest attests.
+//! Reading one segment: the valid records from its head on, and, past a damaged place, what the
+//! rest attests.
 
 use std::path::{Path, PathBuf};
 

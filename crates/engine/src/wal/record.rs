@@ -1,7 +1,7 @@
 //! One record: encode its head, decode it from a segment.
 //!
-//! Invariant: the checksum covers everything of the record but itself: length, sequence, kind, segment, payload. A
-//! record that was moved to another place of the log is not valid there.
+//! Invariant: the checksum covers everything of the record but itself: length, sequence, kind,
+//! segment, payload. A record that was moved to another place of the log is not valid there.
 
 use super::layout::{
     KIND_BATCH, RECORD_CHECKSUM, RECORD_HEAD_BYTES, RECORD_KIND, RECORD_LENGTH, RECORD_RESERVED,
@@ -70,7 +70,8 @@ pub(super) fn record_bytes(record: &Record<'_>) -> usize {
     RECORD_HEAD_BYTES + record.payload.len()
 }
 
-/// What can be checked without the checksum: cheap enough to try at every byte of a damaged segment.
+/// What can be checked without the checksum: cheap enough to try at every byte of a damaged
+/// segment.
 fn plausible_payload(bytes: &[u8], segment: u64) -> Option<&[u8]> {
     let constant = bytes.get(RECORD_KIND..RECORD_SEGMENT)?;
     if constant != [KIND_BATCH, 0, 0, 0] || u32_at(bytes, RECORD_SEGMENT)? != segment_tag(segment) {

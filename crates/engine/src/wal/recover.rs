@@ -1,8 +1,9 @@
 //! Reading the log back, and what a damaged place means.
 //!
-//! The log is read in order of sequence. At the first place where the next record (sequence *e*) is not valid, one
-//! of these rows decides. *Attested* is the highest sequence that the mark file, or any valid record after the
-//! place, in this segment or a later one, says was synced. *Next* is the next segment, if there is one.
+//! The log is read in order of sequence. At the first place where the next record (sequence *e*) is
+//! not valid, one of these rows decides. *Attested* is the highest sequence that the mark file, or
+//! any valid record after the place, in this segment or a later one, says was synced. *Next* is the
+//! next segment, if there is one.
 //!
 //! | row | here | next begins with | attested | decision | why |
 //! |---|---|---|---|---|---|
@@ -18,8 +19,8 @@
 //! | j | a valid record of another sequence | as for other bytes | | | no writer skips a sequence, so the bytes are not what was written |
 //! | k | a valid record whose payload does not decode | – | any | `Corrupt` | the checksum says that it was written so |
 //!
-//! Rows f and g hold because a cut is made durable before the next segment is started; then bytes after the cut can
-//! only be older than the next segment.
+//! Rows f and g hold because a cut is made durable before the next segment is started; then bytes
+//! after the cut can only be older than the next segment.
 
 use std::path::Path;
 
@@ -68,7 +69,8 @@ pub(crate) enum Repair {
     Forbidden,
 }
 
-/// Reads every record from `start` on and gives it to `apply` with the place where its segment begins.
+/// Reads every record from `start` on and gives it to `apply` with the place where its segment
+/// begins.
 ///
 /// # Errors
 /// `Corrupt` by the table; `Io`.
@@ -82,11 +84,6 @@ pub(crate) fn recover(
 ) -> Result<Recovered, Error> {
     let files = env.files.as_ref();
     let all = list_segments(files, dir)?;
-    let mut numbers: Vec<u64> = all
-        .iter()
-        .copied()
-        .filter(|number| *number >= start.segment)
-        .collect();
     let next_segment = all
         .last()
         .map_or(start.segment, |last| (last + 1).max(start.segment));
@@ -97,60 +94,54 @@ pub(crate) fn recover(
         cut_bytes: 0,
         segments: Vec::new(),
     };
-    let mut dropped = Vec::new();
-    numbers.reverse();
-    let mut missing = None;
-    while let Some(number) = numbers.pop() {
-        let segment = SegmentBytes::load(files, dir, number)?;
-        let head = segment
+    let numbers: Vec<u64> = all
+        .iter()
+        .copied()
+        .filter(|number| *number >= start.segment)
+        .collect();
+    let mut read_count = 0;
+    for number in &numbers {
+        let segment = SegmentBytes::load(files, dir, *number)?;
+        // Rows e, h, i (and b when the segment before it lost its end).
+        if segment
             .head
-            .filter(|head| head.first_sequence == walk.expected);
-        if head.is_none() {
-            // Rows e, h, i (and b when the segment before it lost its end).
-            missing = Some(segment.path.clone());
-            dropped.push(number);
-            dropped.extend(numbers.drain(..).rev());
+            .is_none_or(|head| head.first_sequence != walk.expected)
+        {
             break;
         }
         walk.read(&segment, &mut apply)?;
+        read_count += 1;
     }
-    judge(
-        files,
-        dir,
-        &walk,
-        &dropped,
-        mark_sequence,
-        missing.as_deref(),
-    )?;
+    let dropped = numbers.get(read_count..).unwrap_or_default();
+    judge(files, dir, &walk, dropped, mark_sequence)?;
     if repair == Repair::Allowed {
-        for number in dropped
+        let useless: Vec<u64> = all
             .iter()
-            .rev()
-            .chain(all.iter().filter(|n| **n < start.segment))
-        {
-            let path = segment_path(dir, *number);
-            files
-                .remove(&path)
-                .map_err(|error| Error::io("removing", &path, error))?;
-        }
+            .copied()
+            .filter(|number| *number < start.segment)
+            .collect();
+        remove_segments(files, dir, &useless)?;
+        remove_segments(files, dir, dropped)?;
         if !dropped.is_empty() {
+            // Before anything is appended: a segment that came back would hold records of other
+            // sequences.
             files
                 .sync_dir(dir)
                 .map_err(|error| Error::io("syncing", dir, error))?;
         }
     }
-    Ok(Recovered {
-        next_sequence: walk.expected,
-        tail: walk.tail.map(|end| Tail {
-            segment: end.segment,
-            offset: end.offset as u64,
-            must_cut: end.must_cut,
-        }),
-        record_count: walk.record_count,
-        cut_bytes: walk.cut_bytes,
-        next_segment,
-        segments: walk.segments,
-    })
+    Ok(walk.into_recovered(next_segment))
+}
+
+/// Highest first, so that what a crash leaves of them is still after a hole.
+fn remove_segments(files: &dyn FileSystem, dir: &Path, numbers: &[u64]) -> Result<(), Error> {
+    for number in numbers.iter().rev() {
+        let path = segment_path(dir, *number);
+        files
+            .remove(&path)
+            .map_err(|error| Error::io("removing", &path, error))?;
+    }
+    Ok(())
 }
 
 /// How far reading came.
@@ -175,6 +166,21 @@ struct End {
 }
 
 impl Walk {
+    fn into_recovered(self, next_segment: u64) -> Recovered {
+        Recovered {
+            next_sequence: self.expected,
+            tail: self.tail.map(|end| Tail {
+                segment: end.segment,
+                offset: end.offset as u64,
+                must_cut: end.must_cut,
+            }),
+            record_count: self.record_count,
+            cut_bytes: self.cut_bytes,
+            next_segment,
+            segments: self.segments,
+        }
+    }
+
     fn read(
         &mut self,
         segment: &SegmentBytes,
@@ -230,7 +236,6 @@ fn judge(
     walk: &Walk,
     dropped: &[u64],
     mark_sequence: u64,
-    missing: Option<&Path>,
 ) -> Result<(), Error> {
     let mut attested = mark_sequence.max(walk.tail.as_ref().map_or(0, |end| end.attested));
     for number in dropped {
@@ -253,11 +258,18 @@ fn judge(
             end.found.clone(),
         ));
     }
-    let (path, found) = match missing {
-        Some(path) => (path, "a damaged head, or a later segment"),
-        None => (dir, "no segment of the log"),
-    };
-    Err(Error::corrupt(path, 0, expected, found))
+    match dropped.first() {
+        Some(number) => {
+            let found = "a damaged head, or a later segment";
+            Err(Error::corrupt(
+                &segment_path(dir, *number),
+                0,
+                expected,
+                found,
+            ))
+        }
+        None => Err(Error::corrupt(dir, 0, expected, "no segment of the log")),
+    }
 }
 
 fn list_segments(files: &dyn FileSystem, dir: &Path) -> Result<Vec<u64>, Error> {

@@ -72,7 +72,8 @@ impl Disk {
         Open { log, appender }
     }
 
-    /// A log of `count` records, of which the first `synced` are synced, `per_segment` in a segment.
+    /// A log of `count` records, of which the first `synced` are synced, `per_segment` in a
+    /// segment.
     fn with_log(count: u64, synced: u64, per_segment: u64) -> Self {
         let disk = Self::new();
         let mut open = disk.open(HEAD + per_segment * RECORD, 0);

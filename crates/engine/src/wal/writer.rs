@@ -1,16 +1,18 @@
 //! Appending and syncing.
 //!
-//! Appending is done by one thread at a time, the holder of the commit lock, for a whole group of batches with one
-//! system call. Syncing is done by one thread at a time for all that wait, beside appending.
+//! Appending is done by one thread at a time, the holder of the commit lock, for a whole group of
+//! batches with one system call. Syncing is done by one thread at a time for all that wait, beside
+//! appending.
 //!
 //! Invariants:
-//! - after a failed sync, or a failed append that could not be undone, the log is poisoned: the kernel may have
-//!   dropped pages that it had accepted, so nothing more may be promised;
+//! - after a failed sync, or a failed append that could not be undone, the log is poisoned: the
+//!   kernel may have dropped pages that it had accepted, so nothing more may be promised;
 //! - `synced` never says more than what a successful sync covered.
 //!
-//! Why zeros are written ahead: a `fdatasync` after an append that changes the length of the file commits the journal
-//! of the file system; after a write into space that was written before it does not (measured on ext4: 175 µs
-//! against 105 µs). It is done only while somebody syncs: a buffered load would only write twice.
+//! Why zeros are written ahead: a `fdatasync` after an append that changes the length of the file
+//! commits the journal of the file system; after a write into space that was written before it does
+//! not (measured on ext4: 175 µs against 105 µs). It is done only while somebody syncs: a buffered
+//! load would only write twice.
 
 use std::{
     io::{self, IoSlice},
@@ -32,7 +34,8 @@ use super::{
 };
 use crate::{Error, mark::Mark};
 
-/// Zeros written ahead of a log that is synced: some 64 small commits share the cost of one extension.
+/// Zeros written ahead of a log that is synced: some 64 small commits share the cost of one
+/// extension.
 const AHEAD_BYTES: usize = 256 << 10;
 
 /// One slice of the zeros.
@@ -101,8 +104,8 @@ pub(crate) struct Appender {
 }
 
 impl Log {
-    /// Goes on where recovery ended. Recovered records that no sync is known to cover are synced now, for readers
-    /// will see them.
+    /// Goes on where recovery ended. Recovered records that no sync is known to cover are synced
+    /// now, for readers will see them.
     ///
     /// # Errors
     /// `Io`.
@@ -335,8 +338,8 @@ impl Log {
                 return Ok(());
             }
             shared.is_syncing = true;
-            // Taken under the lock that `rotate` takes before it appends to a new segment, so `files` holds every
-            // file with a record up to `target`.
+            // Taken under the lock that `rotate` takes before it appends to a new segment, so
+            // `files` holds every file with a record up to `target`.
             let target = self.appended.load(Ordering::Acquire);
             let files = shared.unsynced.clone();
             let with_names = std::mem::take(&mut shared.names_unsynced);

@@ -46,14 +46,14 @@ impl MemoryFileSystem {
         Self::default()
     }
 
-    /// Refuses, with `StorageFull`, whatever would make the files longer than `limit_bytes` together; `None`
-    /// takes the limit away.
+    /// Refuses, with `StorageFull`, whatever would make the files longer than `limit_bytes`
+    /// together; `None` takes the limit away.
     pub fn set_space_limit(&self, limit_bytes: Option<u64>) {
         self.state.lock().limit_bytes = limit_bytes;
     }
 
-    /// The machine after a power cut now: what was synced, and a part, chosen by `seed`, of what was not. The
-    /// present file system goes on unharmed, so one run gives many images.
+    /// The machine after a power cut now: what was synced, and a part, chosen by `seed`, of what
+    /// was not. The present file system goes on unharmed, so one run gives many images.
     #[must_use]
     pub fn crash(&self, seed: u64) -> Self {
         let random = SeededRandom::new(seed);
@@ -138,7 +138,8 @@ impl State {
         Ok(number)
     }
 
-    /// Counts a file that lost its last name as free space (its bytes stay for open handles and crashes).
+    /// Counts a file that lost its last name as free space (its bytes stay for open handles and
+    /// crashes).
     fn released(&mut self, number: InodeNumber) {
         if !self.tree.files.values().any(|other| *other == number) {
             let len = self.inodes.get(&number).map_or(0, Inode::len);

@@ -68,10 +68,10 @@ fn unsynced_writes_can_be_lost_torn_and_reordered() {
         );
         images.insert(sectors);
     }
-    assert!(images.contains(&b"....".to_vec()), "all lost");
-    assert!(images.contains(&b"1122".to_vec()), "all kept");
-    assert!(images.contains(&b"1...".to_vec()), "torn");
-    assert!(images.contains(&b"..22".to_vec()), "reordered");
+    assert!(images.contains(b"....".as_slice()), "all lost");
+    assert!(images.contains(b"1122".as_slice()), "all kept");
+    assert!(images.contains(b"1...".as_slice()), "torn");
+    assert!(images.contains(b"..22".as_slice()), "reordered");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The names: as seen now, as certain after a power cut, and the changes between.
 //!
-//! Directories are durable at once: a store makes them once, when it is made, and syncs their parent; what can
-//! be lost are the names of files.
+//! Directories are durable at once: a store makes them once, when it is made, and syncs their
+//! parent; what can be lost are the names of files.
 //!
 //! Invariant: applying all of `unsynced` to `durable` gives the live names of files.
 
@@ -33,7 +33,8 @@ enum Change {
 }
 
 impl Change {
-    /// The directory whose sync makes the change certain. A rename is one journal entry: its target decides.
+    /// The directory whose sync makes the change certain. A rename is one journal entry: its target
+    /// decides.
     fn dir(&self) -> Option<&Path> {
         match self {
             Self::Bind { path, .. } | Self::Unbind { path } => path.parent(),

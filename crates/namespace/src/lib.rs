@@ -32,10 +32,10 @@ pub use api::{
     BodyStorage, BodySummary, Changed, CheckReport, Content, Context, DirEntry, Expect, Follow,
     Mount, NewAttributes, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place,
     Problem, ProblemKind, Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode,
-    Renamed, Session, SessionState, SetAttributes, SetTime, Target, Usage, View,
+    Renamed, Session, SessionState, SetAttributes, SetTime, SetXattr, Target, Usage, View,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;
-pub use operations::SESSION_TTL_MS_MAX;
+pub use operations::{SESSION_TTL_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX};
 
 pub(crate) use plan::Topology;

@@ -4,7 +4,7 @@
 
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::paths::{KnownDirectory, PathQuery, Paths};
-use crate::records::{EntryRecord, Moment, NodeRecord, StoredLayout, chunk, counter};
+use crate::records::{EntryRecord, Moment, NodeRecord, StoredLayout, chunk, counter, xattr};
 use crate::{BodyStorage, BodySummary, Node};
 use bytes::Bytes;
 use nokv_engine::{Direction, Engine, KeyRange, Record};
@@ -259,6 +259,29 @@ impl Reader<'_> {
                 "chunk {number} of node {node} is missing"
             ))),
         }
+    }
+
+    /// The value of an extended attribute.
+    pub(crate) fn xattr(&self, node: NodeId, name: &[u8]) -> Result<Option<Bytes>, Failure> {
+        let found = self.resolve(&xattr::key(node, self.branch, name))?;
+        Ok(found.map(|found| Bytes::copy_from_slice(&found.value)))
+    }
+
+    /// The names of a node's extended attributes, in byte order.
+    pub(crate) fn xattr_names(&self, node: NodeId) -> Result<Vec<Bytes>, Failure> {
+        let range = KeyRange::prefix(xattr::prefix(node, self.branch));
+        let scan = self
+            .engine
+            .scan(xattr::KEYSPACE, range, self.at, Direction::Forward)
+            .map_err(from_engine)?;
+        let mut names = Vec::new();
+        for item in scan {
+            let (key, _) = item.map_err(from_engine)?;
+            let name = xattr::name(&key)
+                .map_err(|flaw| malformed(&Key::new(xattr::KEYSPACE, &key), &flaw))?;
+            names.push(Bytes::copy_from_slice(name));
+        }
+        Ok(names)
     }
 
     /// The target of a symbolic link.

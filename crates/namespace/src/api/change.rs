@@ -1,6 +1,7 @@
 //! What mutations take and answer.
 
 use crate::Node;
+use bytes::Bytes;
 use nokv_types::{Generation, NodeId, TimeNanos, Version};
 
 /// What becomes of missing parent directories.
@@ -104,4 +105,17 @@ pub struct Usage {
     pub files: u64,
     /// Directories.
     pub directories: u64,
+}
+
+/// A change of an extended attribute.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SetXattr {
+    /// This value, whether there is one or not.
+    Put(Bytes),
+    /// This value; `AlreadyExists` when there is one.
+    Create(Bytes),
+    /// This value; `NotFound` when there is none.
+    Replace(Bytes),
+    /// None; `NotFound` when there is none.
+    Remove,
 }

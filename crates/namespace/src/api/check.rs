@@ -19,6 +19,8 @@ pub enum ProblemKind {
     WrongReferences,
     /// Extents of a body are missing, or nobody's.
     WrongChunks,
+    /// The number of extended attributes is not what the node says.
+    WrongXattrs,
 }
 
 /// One thing that does not fit.

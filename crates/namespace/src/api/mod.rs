@@ -16,7 +16,7 @@ mod session;
 mod target;
 
 pub use change::{
-    Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, Usage,
+    Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, SetXattr, Usage,
 };
 pub use check::{CheckReport, Problem, ProblemKind};
 pub use context::{Context, View};

@@ -57,7 +57,7 @@ impl Namespace {
 }
 
 /// The node of a target, and its entry where the walk knows it; the command rests on both.
-fn locate(
+pub(super) fn locate(
     plan: &mut Plan<'_>,
     target: Target<'_>,
     follow: Follow,

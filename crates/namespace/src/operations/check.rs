@@ -6,7 +6,7 @@
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::records::{
     CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, NODE, NodeRecord, OBJECT,
-    StoredLayout, blocks_of, chunk, counter, object, orphan,
+    StoredLayout, XATTR, blocks_of, chunk, counter, object, orphan,
 };
 use crate::{CheckReport, Namespace, Problem, ProblemKind};
 use bytes::Bytes;
@@ -23,6 +23,7 @@ struct Seen {
     kind: NodeKind,
     links: u32,
     place: Option<(NodeId, Name)>,
+    xattrs: u32,
     entries_to: u32,
     place_confirmed: bool,
 }
@@ -56,6 +57,7 @@ impl Namespace {
             Ok(())
         })?;
         self.each(NODE, at, |key, found| recount.node(key, found))?;
+        self.each(XATTR, at, |key, _| recount.xattr(key))?;
         self.each(ENTRY, at, |key, found| recount.entry(key, found))?;
         self.each(DEATH, at, |key, found| recount.death(key, found))?;
         self.each(CHUNK, at, |key, found| recount.chunk(key, found))?;
@@ -111,6 +113,7 @@ impl Recount {
             kind: record.kind,
             links: record.links,
             place,
+            xattrs: record.xattrs,
             entries_to: 0,
             place_confirmed: false,
         };
@@ -151,6 +154,22 @@ impl Recount {
                 seen.entries_to += 1;
                 seen.place_confirmed |= seen.place.as_ref() == Some(&(directory, name));
             }
+        }
+        Ok(())
+    }
+
+    /// Counts down to 0.
+    fn xattr(&mut self, key: &[u8]) -> Result<(), Malformed> {
+        let spot = spot(key)?;
+        match self.nodes.get_mut(&spot) {
+            Some(seen) if seen.xattrs > 0 => seen.xattrs -= 1,
+            _ => self.problem(
+                ProblemKind::WrongXattrs,
+                format!(
+                    "node {} has an extended attribute that it does not count",
+                    spot.0
+                ),
+            ),
         }
         Ok(())
     }
@@ -261,6 +280,10 @@ impl Recount {
             }
         }
         for (spot, seen) in &self.nodes {
+            if seen.xattrs > 0 {
+                let message = format!("node {} lacks {} extended attributes", spot.0, seen.xattrs);
+                problems.push((ProblemKind::WrongXattrs, message));
+            }
             if !roots.contains(&spot.0) {
                 problems.extend(flaw_of_node(spot.0, seen));
             }

@@ -280,7 +280,7 @@ fn erase(
 ) -> Result<(), Failure> {
     if entry.is_directory() {
         plan.checked_child(entry)?;
-        plan.drop_node(entry.node);
+        plan.drop_node(entry.node)?;
         plan.write(Write::Put(
             orphan::key(entry.node, plan.reader.branch),
             bytes::Bytes::new(),

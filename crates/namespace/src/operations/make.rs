@@ -48,6 +48,34 @@ impl Namespace {
         })
     }
 
+    /// Makes an empty file, a named pipe, a socket or a device, as mknod(2). The name must be free.
+    ///
+    /// **Errors**: as [`Self::make_dir`]; `InvalidArgument` for a directory or a symbolic link, which have verbs of
+    /// their own.
+    pub fn make_node<'a>(
+        &self,
+        context: &Context,
+        place: impl Into<Place<'a>>,
+        kind: NodeKind,
+        mode: u32,
+    ) -> Result<Changed, Failure> {
+        let place = place.into();
+        if matches!(kind, NodeKind::Directory | NodeKind::Symlink) {
+            return Err(invalid(
+                "a directory or symbolic link is made by its own verb",
+            ));
+        }
+        let mut fingerprint = Fingerprint::new("make_node");
+        fingerprint
+            .place(place)
+            .debug(&kind)
+            .number(u64::from(mode));
+        self.mutate(context, fingerprint.finish(), |plan| {
+            let record = plan.fresh_record(kind, mode)?;
+            add(plan, place, record)
+        })
+    }
+
     /// Makes a symbolic link to `target`, 1..=4095 bytes without NUL.
     ///
     /// **Errors**: as [`Self::make_dir`]; `InvalidArgument` (empty, NUL), `TooLarge`.

@@ -15,5 +15,7 @@ mod remove;
 mod rename;
 mod sessions;
 mod usage;
+mod xattrs;
 
 pub use sessions::SESSION_TTL_MS_MAX;
+pub use xattrs::{XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX};

@@ -51,7 +51,7 @@ impl Namespace {
                 (Remove::Tree, true) => {
                     plan.rests_on(Topology::Moves);
                     let record = plan.checked_child(&entry)?;
-                    plan.drop_node(entry.node);
+                    plan.drop_node(entry.node)?;
                     let key = orphan::key(entry.node, plan.reader.branch);
                     plan.write(Write::Put(key, Bytes::new()));
                     record

@@ -3,7 +3,7 @@
 use super::state::{Plan, PlannedNode};
 use crate::failure::{contradiction, invalid};
 use crate::records::event::EventKind;
-use crate::records::{DirectoryPlace, EntryRecord, NodeRecord, counter};
+use crate::records::{DirectoryPlace, EntryRecord, NodeRecord, counter, xattr};
 use nokv_shard::{Check, Write};
 use nokv_types::{Failure, Name, NodeId, NodeKind, Reason};
 
@@ -144,26 +144,34 @@ impl Plan<'_> {
             self.checks
                 .push(Check::AtMost(key.clone(), counter::ENTRIES, 0));
             self.writes.push(Write::Delete(key));
-            self.drop_node(entry.node);
+            self.drop_node(entry.node)?;
         } else if record.links > 1 {
             record.links -= 1;
             record.ctime = self.context.now;
             self.put_node(entry.node, record.clone());
         } else {
             self.bury(entry.node, &record);
-            self.drop_node(entry.node);
+            self.drop_node(entry.node)?;
         }
         Ok(record)
     }
 
-    /// Deletes the record of a node that was read checked.
-    pub(crate) fn drop_node(&mut self, node: NodeId) {
+    /// Deletes the record of a node that was read checked, and its extended attributes. Their names can't change before
+    /// the command is applied: that would change the node.
+    pub(crate) fn drop_node(&mut self, node: NodeId) -> Result<(), Failure> {
         let planned = self
             .nodes
             .get_mut(&node)
             .expect("a node is read checked before it goes");
-        planned.record = None;
         planned.dirty = true;
+        let record = planned.record.take();
+        if record.is_some_and(|record| record.xattrs > 0) {
+            for name in self.reader.xattr_names(node)? {
+                let key = xattr::key(node, self.reader.branch, &name);
+                self.writes.push(Write::Delete(key));
+            }
+        }
+        Ok(())
     }
 
     /// Whether `node` is `directory` or one of its ancestors. The answer holds as long as no directory moves, which

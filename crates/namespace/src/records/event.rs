@@ -22,6 +22,8 @@ pub(crate) enum EventKind {
     Published,
     /// Attributes changed.
     Attributes,
+    /// An extended attribute changed.
+    Xattr,
 }
 
 /// A name in a directory.
@@ -90,6 +92,7 @@ impl Event {
             EventKind::Renamed => 3,
             EventKind::Published => 4,
             EventKind::Attributes => 5,
+            EventKind::Xattr => 6,
         });
         encoder.u64(self.node.as_u64());
         encode_kind(encoder, self.node_kind);
@@ -115,7 +118,8 @@ impl Event {
             3 => EventKind::Renamed,
             4 => EventKind::Published,
             5 => EventKind::Attributes,
-            kind => return Err(decoder.malformed("event kind 1 to 5", kind)),
+            6 => EventKind::Xattr,
+            kind => return Err(decoder.malformed("event kind 1 to 6", kind)),
         };
         let node = NodeId::from_u64(decoder.u64("node")?);
         let node_kind = decode_kind(decoder)?;

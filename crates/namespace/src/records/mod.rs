@@ -34,6 +34,7 @@ pub(crate) mod orphan;
 mod records_test;
 mod session;
 pub(crate) mod system;
+pub(crate) mod xattr;
 
 pub(crate) use body::{CHUNK_EXTENTS, EMBEDDED_EXTENTS_MAX, StoredBody, StoredLayout, blocks_of};
 pub(crate) use death::{DeadBody, DeathRecord};
@@ -46,6 +47,7 @@ use nokv_engine::Keyspace;
 
 pub(crate) const NODE: Keyspace = Keyspace::new(1);
 pub(crate) const ENTRY: Keyspace = Keyspace::new(2);
+pub(crate) const XATTR: Keyspace = Keyspace::new(3);
 pub(crate) const CHUNK: Keyspace = Keyspace::new(4);
 pub(crate) const MOUNT: Keyspace = Keyspace::new(5);
 pub(crate) const COUNTER: Keyspace = Keyspace::new(6);

@@ -5,7 +5,7 @@
 //! - the record of a directory other than a root names the one entry that leads to it.
 //!
 //! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime as
-//! differences to it; then by kind: directory: place flag, parent (8), name; others: links; file and symlink:
+//! differences to it; number of extended attributes; then by kind: directory: place flag, parent (8), name; others: links; file and symlink:
 //! generation, version of the body (0: of this record), body.
 
 use super::{FORMAT, NODE, StoredBody, node_and_branch};
@@ -65,6 +65,8 @@ pub(crate) struct NodeRecord {
     pub(crate) mtime: TimeNanos,
     pub(crate) ctime: TimeNanos,
     pub(crate) btime: TimeNanos,
+    /// Extended attributes, each in a record of its own.
+    pub(crate) xattrs: u32,
     /// Entries that lead here; not used by directories.
     pub(crate) links: u32,
     /// Of a directory that is not a root.
@@ -94,6 +96,7 @@ impl NodeRecord {
             mtime: now,
             ctime: now,
             btime: now,
+            xattrs: 0,
             links: 1,
             place: None,
             generation: Generation::NONE,
@@ -117,6 +120,7 @@ impl NodeRecord {
         for time in [self.atime, self.mtime, self.ctime] {
             encoder.signed(time.get().wrapping_sub(self.btime.get()));
         }
+        encoder.varint(u64::from(self.xattrs));
         match self.kind {
             NodeKind::Directory => match &self.place {
                 None => {
@@ -152,7 +156,9 @@ impl NodeRecord {
         let btime = decoder.signed("btime")?;
         let mut time = |what| Ok(TimeNanos::new(decoder.signed(what)?.wrapping_add(btime)));
         let (atime, mtime, ctime) = (time("atime")?, time("mtime")?, time("ctime")?);
+        let xattrs = decoder.varint32("extended attributes")?;
         let mut node = Self {
+            xattrs,
             atime,
             mtime,
             ctime,

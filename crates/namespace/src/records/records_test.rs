@@ -115,11 +115,11 @@ fn moment() -> impl Strategy<Value = Moment> {
 prop_compose! {
     fn node_record()(
         kind in kind(), mode: u32, uid: u32, gid: u32, times in [time(), time(), time(), time()],
-        links: u32, place in proptest::option::of((node_id(), name())),
+        links: u32, xattrs: u32, place in proptest::option::of((node_id(), name())),
         generation: u64, birth in moment(), body in body(),
     ) -> NodeRecord {
         let [atime, mtime, ctime, btime] = times;
-        let mut record = NodeRecord { atime, mtime, ctime, ..NodeRecord::new(kind, mode, uid, gid, btime) };
+        let mut record = NodeRecord { xattrs, atime, mtime, ctime, ..NodeRecord::new(kind, mode, uid, gid, btime) };
         match kind {
             NodeKind::Directory => {
                 record.place = place.map(|(parent, name)| DirectoryPlace { parent, name });
@@ -140,7 +140,7 @@ prop_compose! {
     fn event()(
         kind in prop::sample::select(vec![
             EventKind::Created, EventKind::Removed, EventKind::Renamed, EventKind::Published,
-            EventKind::Attributes,
+            EventKind::Attributes, EventKind::Xattr,
         ]),
         node in node_id(), node_kind in kind(), generation: u64, size: u64,
         from in proptest::option::of((node_id(), name())),

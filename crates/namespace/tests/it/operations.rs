@@ -4,6 +4,7 @@ use crate::support::{Store, inline, item, path, reason};
 use bytes::Bytes;
 use nokv_namespace::{
     Content, Expect, Follow, Parents, Publish, Remove, RenameMode, SetAttributes, SetTime,
+    SetXattr, XATTR_VALUE_BYTES_MAX, XATTRS_MAX,
 };
 use nokv_types::{Generation, NodeKind, Reason, RequestId, TimeNanos};
 
@@ -459,4 +460,135 @@ fn mounts_are_apart() {
     let bad = store.namespace.register_mount(&store.context(), "no/slash");
     assert_eq!(reason(bad), Reason::InvalidName);
     assert_eq!(store.namespace.mounts().len(), 2);
+}
+
+#[test]
+fn extended_attributes_belong_to_the_node_and_go_with_it() {
+    let store = Store::new();
+    store.put("/f", b"x").expect("published");
+    store.mkdir("/d").expect("made");
+    let set = |at: &str, name: &str, change| {
+        let name = name.as_bytes();
+        store
+            .namespace
+            .set_xattr(&store.context(), &path(at), Follow::Yes, name, change)
+    };
+    let get = |at: &str, name: &str| {
+        store
+            .namespace
+            .xattr(&store.view(), &path(at), Follow::Yes, name.as_bytes())
+    };
+    let names = |at| {
+        store
+            .namespace
+            .xattrs(&store.view(), &path(at), Follow::Yes)
+            .expect("read")
+    };
+    let value = |text: &'static str| Bytes::from(text);
+    set("/f", "user.b", SetXattr::Put(value("1"))).expect("set");
+    set("/f", "user.a", SetXattr::Create(value(""))).expect("set");
+    let before = store.view().at(store.namespace.read_version());
+    set("/f", "user.b", SetXattr::Replace(value("2"))).expect("set");
+    set("/d", "user.a", SetXattr::Put(value("of a directory"))).expect("set");
+    assert_eq!(names("/f"), ["user.a", "user.b"]);
+    assert_eq!(get("/f", "user.b").expect("read"), "2");
+    let past = store
+        .namespace
+        .xattr(&before, &path("/f"), Follow::No, b"user.b");
+    assert_eq!(past.expect("read"), "1");
+    assert_eq!(
+        reason(set("/f", "user.b", SetXattr::Create(value("3")))),
+        Reason::AlreadyExists
+    );
+    assert_eq!(
+        reason(set("/f", "user.c", SetXattr::Replace(value("3")))),
+        Reason::NotFound
+    );
+    assert_eq!(
+        reason(set("/f", "user.c", SetXattr::Remove)),
+        Reason::NotFound
+    );
+    assert_eq!(reason(get("/f", "user.c")), Reason::NotFound);
+    assert_eq!(
+        reason(set("/f", "", SetXattr::Remove)),
+        Reason::InvalidArgument
+    );
+    let large = SetXattr::Put(Bytes::from(vec![0; XATTR_VALUE_BYTES_MAX + 1]));
+    assert_eq!(reason(set("/f", "user.c", large)), Reason::TooLarge);
+    set("/f", "user.a", SetXattr::Remove).expect("removed");
+    for number in 1..XATTRS_MAX {
+        set("/f", &format!("user.{number}"), SetXattr::Put(value("x"))).expect("set");
+    }
+    assert_eq!(
+        reason(set("/f", "user.more", SetXattr::Put(value("x")))),
+        Reason::TooLarge
+    );
+    store.put("/f", b"another body").expect("published");
+    assert_eq!(names("/f").len(), 256);
+    store
+        .namespace
+        .check()
+        .expect("checks")
+        .verdict()
+        .expect("consistent");
+    store
+        .namespace
+        .remove(&store.context(), &path("/f"), Remove::File)
+        .expect("removed");
+    store
+        .namespace
+        .remove(&store.context(), &path("/d"), Remove::Tree)
+        .expect("removed");
+    store
+        .namespace
+        .check()
+        .expect("checks")
+        .verdict()
+        .expect("nothing is left");
+}
+
+#[test]
+fn special_files_are_made_and_have_no_body() {
+    let store = Store::new();
+    let make = |at, kind| {
+        store
+            .namespace
+            .make_node(&store.context(), &path(at), kind, 0o600)
+    };
+    for (at, kind) in [
+        ("/file", NodeKind::File),
+        ("/fifo", NodeKind::Fifo),
+        ("/socket", NodeKind::Socket),
+        ("/char", NodeKind::CharDevice(0x0105)),
+        ("/block", NodeKind::BlockDevice(u64::MAX)),
+    ] {
+        let made = make(at, kind).expect("made");
+        assert_eq!(made.node.attributes.kind, kind);
+        assert_eq!(store.stat(at).expect("there"), made.node);
+        let body = store.namespace.body(&store.view(), &path(at));
+        assert_eq!(body.is_ok(), kind == NodeKind::File);
+    }
+    assert_eq!(reason(make("/fifo", NodeKind::Fifo)), Reason::AlreadyExists);
+    assert_eq!(
+        reason(make("/x", NodeKind::Directory)),
+        Reason::InvalidArgument
+    );
+    assert_eq!(
+        reason(make("/x", NodeKind::Symlink)),
+        Reason::InvalidArgument
+    );
+    store.put("/file", b"now with a body").expect("published");
+    store
+        .put("/fifo", b"a file in its place")
+        .expect("published");
+    assert_eq!(
+        store.stat("/fifo").expect("there").attributes.kind,
+        NodeKind::File
+    );
+    store
+        .namespace
+        .check()
+        .expect("checks")
+        .verdict()
+        .expect("consistent");
 }

@@ -8,6 +8,7 @@
 //! Source: docs/format/store.md.
 
 use crate::ObjectsConfig;
+use crate::objects::folder_url;
 use nokv_env::{Env, OpenMode};
 use nokv_types::{Failure, Reason};
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,7 @@ impl Identity {
     pub(crate) fn objects_url(&self, dir: &Path) -> String {
         match &self.objects.url {
             Some(url) => url.clone(),
-            None => format!("file://{}", default_objects(dir).display()),
+            None => folder_url(&default_objects(dir)),
         }
     }
 

@@ -2,5 +2,6 @@
 
 mod calls;
 mod connections;
+mod objects;
 mod store;
 mod trees;

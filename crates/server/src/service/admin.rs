@@ -6,7 +6,6 @@ use bytes::Bytes;
 use nokv_namespace::Mount;
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_types::Failure;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(super) fn status(inner: &Inner) -> Answer {
@@ -16,6 +15,8 @@ pub(super) fn status(inner: &Inner) -> Answer {
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
         format_version: inner.identity.format_version,
         objects_url: inner.objects_url.clone(),
+        objects_endpoint: inner.identity.objects.endpoint.clone().unwrap_or_default(),
+        objects_region: inner.identity.objects.region.clone().unwrap_or_default(),
         uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
         last_version: inner.namespace.read_version().as_u64(),
         process_id: std::process::id(),
@@ -37,10 +38,7 @@ pub(super) fn create_mount(inner: &Inner, ask: v1::CreateMountRequest) -> Result
     }))
 }
 
-pub(super) async fn collect(
-    inner: &Arc<Inner>,
-    ask: v1::CollectRequest,
-) -> Result<Answer, Failure> {
+pub(super) async fn collect(inner: &Inner, ask: v1::CollectRequest) -> Result<Answer, Failure> {
     let collected = inner.collect(ask.retention_ms).await?;
     Ok(Answer::Collect(v1::CollectResponse {
         session_count: collected.session_count,

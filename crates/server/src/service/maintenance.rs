@@ -1,20 +1,15 @@
-//! Background work of an open store: reclaims what removed trees leave, ages the log, collects objects.
+//! Background work of an open store: rounds of the collector, which reclaims, ages the log and deletes objects.
 //!
 //! Invariants: it stops when told, between two bounded steps; a failed round is logged once and tried again at the next
 //! turn; it holds the store only while it works, so a store that is dropped is not kept open.
 
-use super::store::{Inner, on_blocking_thread};
+use super::store::Inner;
 use crate::Collected;
 use nokv_types::Failure;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-/// Records that one step of reclaiming touches: some milliseconds of the log.
-const STEP_RECORDS_MAX: usize = 2_000;
-/// Steps of one round; what is left waits for the next, so that stopping never waits long.
-const ROUND_STEPS_MAX: usize = 500;
 
 /// The task, until stopped.
 pub(super) struct Maintenance {
@@ -67,24 +62,25 @@ fn report(collected: &Result<Collected, Failure>) {
 }
 
 impl Inner {
-    /// One round: reclaims in bounded steps, then deletes what nothing needs.
-    pub(super) async fn collect(
-        self: &Arc<Self>,
-        retention_ms: Option<u64>,
-    ) -> Result<Collected, Failure> {
+    /// Collects what nothing can see any more. Goes on as long as a round leaves work and gets some done.
+    pub(super) async fn collect(&self, retention_ms: Option<u64>) -> Result<Collected, Failure> {
         let mut collected = Collected::default();
-        for _ in 0..ROUND_STEPS_MAX {
-            let namespace = self.namespace.clone();
-            let step = on_blocking_thread(move || match retention_ms {
-                Some(retention_ms) => namespace.reclaim_within(STEP_RECORDS_MAX, retention_ms),
-                None => namespace.reclaim(STEP_RECORDS_MAX),
-            });
-            let reclaimed = step.await?;
-            collected.body_count += reclaimed.bodies;
-            if !reclaimed.more {
-                break;
+        loop {
+            let report = match retention_ms {
+                Some(retention_ms) => self.collector.round_within(retention_ms).await?,
+                None => self.collector.round().await?,
+            };
+            if let Some(error) = &report.first_error {
+                tracing::warn!(%error, "the object store refused a part of the collection");
+            }
+            collected.session_count += report.swept_sessions;
+            collected.body_count += report.reclaimed_bodies;
+            collected.object_count += report.deleted_objects;
+            collected.failed_count = report.failed_objects + report.failed_sessions;
+            let has_done = report.swept_sessions + report.reclaimed_bodies + report.deleted_objects;
+            if !report.more || has_done == 0 {
+                return Ok(collected);
             }
         }
-        Ok(collected)
     }
 }

@@ -10,7 +10,7 @@ use nokv_object::{BlockStore, Error};
 use nokv_types::{BlockId, Failure, Reason, SessionId};
 
 /// The session that no upload gets.
-pub(crate) const SESSION: SessionId = SessionId::new(u64::MAX);
+pub(crate) const SESSION: SessionId = nokv_object::RESERVED_SESSION;
 
 const BLOCK: BlockId = BlockId {
     session: SESSION,

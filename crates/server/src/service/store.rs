@@ -13,7 +13,7 @@ use crate::store_lock::StoreLock;
 use crate::{Create, ObjectsCheck, ObjectsConfig, StoreConfig};
 use nokv_env::Env;
 use nokv_namespace::Namespace;
-use nokv_object::BlockStore;
+use nokv_object::{BlockStore, CollectOptions, Collector};
 use nokv_types::{Failure, MountId, Reason, SessionId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -48,6 +48,7 @@ pub(super) struct Inner {
     pub(super) objects_url: String,
     pub(super) namespace: Namespace,
     pub(super) blocks: Arc<dyn BlockStore>,
+    pub(super) collector: Collector,
     pub(super) sync: SyncGroup,
     pub(super) sessions_seen: Mutex<HashMap<SessionId, Duration>>,
     pub(super) request_count: AtomicU64,
@@ -68,7 +69,11 @@ impl Service {
             // Before anything is created: a URL with a mistake, or with a password in it, leaves no trace.
             crate::objects::open(&env, url, &config.objects)?;
         }
-        let dir = config.dir.clone();
+        let dir = absolute(&config.dir)?;
+        let config = StoreConfig {
+            dir: dir.clone(),
+            ..config
+        };
         let (blocking_env, blocking_config) = (env.clone(), config.clone());
         let prepared =
             on_blocking_thread(move || Prepared::new(&blocking_env, &blocking_config)).await?;
@@ -103,7 +108,14 @@ impl Service {
     ) -> Self {
         let synced = namespace.clone();
         let started = env.clock.monotonic();
+        let collector = Collector::new(
+            namespace.clone(),
+            Arc::clone(&blocks),
+            Arc::clone(&env.clock),
+            CollectOptions::default(),
+        );
         let inner = Inner {
+            collector,
             sync: SyncGroup::new(move || synced.sync()),
             env,
             dir,
@@ -255,6 +267,11 @@ impl Prepared {
         let is_new = if forgets { IsNew::Yes } else { self.is_new };
         marker::claim(blocks, self.store_id, is_new).await
     }
+}
+
+/// The directory from the root, so that what is remembered of it holds anywhere.
+fn absolute(dir: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(dir).map_err(|error| io_failure("find", dir, &error))
 }
 
 fn there_is_a_store(dir: &Path) -> Failure {

@@ -131,9 +131,8 @@ pub(crate) struct StoreArguments {
         hide_env_values = true
     )]
     pub(crate) s3_region: Option<String>,
-    /// S3 access key id
-    #[arg(long, global = true, env = "AWS_ACCESS_KEY_ID", value_name = "ID")]
-    #[arg(hide_env_values = true)]
+    /// S3 access key id; or set AWS_ACCESS_KEY_ID
+    #[arg(long, global = true, value_name = "ID")]
     pub(crate) s3_access_key_id: Option<String>,
     /// File with the S3 secret; or set AWS_SECRET_ACCESS_KEY
     // The secret itself is no option: every user of the machine sees the options of running

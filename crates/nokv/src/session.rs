@@ -8,6 +8,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Longest secret access key: AWS has 40 bytes, other servers some more.
+const SECRET_BYTES_MAX: usize = 1024;
+
 /// Reaches the store that the options name.
 pub(crate) async fn connect(arguments: &StoreArguments, create: Create) -> Result<Client, Failure> {
     let objects = objects(arguments)?;

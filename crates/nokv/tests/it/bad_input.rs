@@ -131,7 +131,10 @@ fn bad_options_of_a_store() {
     fails(&["ls", "--dir", plain], plain);
     fails(&["ls", "--server", "127.0.0.1:1"], "127.0.0.1:1");
     fails(&["ls", "--server", "no port"], "no port");
-    fails(&["init", "--objects", "ftp://host/path"], "ftp://host/path");
+    fails(
+        &["init", "--objects", "ftp://host/path"],
+        "use file:///path",
+    );
     fails(&["init", "--objects", "file://relative"], "file://relative");
     fails(&["serve", "--listen", "0.0.0.0:0"], "0.0.0.0");
     let foreign = store.local("foreign");
@@ -208,16 +211,34 @@ fn a_full_disk_loses_nothing() {
     store.ok(["gc"]);
     store.ok(["put".as_ref(), small.as_os_str(), "/again".as_ref()]);
     assert!(store.ok(["cat", "/again"]) == bytes);
-    // Not one byte left for the log: the change fails, what was there stays.
+    // Not one byte left for the log: changes fail, and what was acknowledged stays.
     let filler = disk.fill();
-    let outcome = store.run(["mkdir", "/full"]);
-    assert_ne!(outcome.code, Some(0), "{outcome:?}");
-    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    let inline = Random::new(23).bytes(4000);
+    let mut names = vec!["again".to_owned(), "small".to_owned()];
+    let line = loop {
+        let name = format!("inline-{:03}", names.len());
+        let outcome = store.run_with_input(&["put", "-", &format!("/{name}")], &inline);
+        if outcome.code != Some(0) {
+            break outcome.assert_failed();
+        }
+        names.push(name);
+        assert!(names.len() < INLINE_FILES_MAX, "the disk is never full");
+    };
+    assert!(line.contains("space"), "{line}");
     std::fs::remove_file(filler).expect("ours");
-    assert_eq!(store.ok(["ls", "/"]), b"again\nsmall\n");
+    names.sort();
+    let listing = String::from_utf8(store.ok(["ls", "/"])).expect("UTF-8");
+    assert_eq!(
+        listing.lines().collect::<Vec<_>>(),
+        names,
+        "the failed put is there, or others are not"
+    );
     store.ok(["mkdir", "/room"]);
     assert!(store.ok(["cat", "/small"]) == bytes);
 }
+
+/// Inline files that a log has room for without growing, and then some.
+const INLINE_FILES_MAX: usize = 500;
 
 /// A small file system in memory; needs root, which CI and containers have.
 struct Disk {

@@ -233,7 +233,7 @@ fn collects_to_what_is_needed(store: &Store) {
 }
 
 /// The object by which a store knows that a folder is its own; no file needs it.
-const MARK: &str = "ffffffffffffffff/00000000";
+pub(crate) const MARK: &str = "ffffffffffffffff/00000000";
 
 /// The objects below a folder as `session/sequence`; temporary files of half-done uploads count
 /// too.

@@ -1,9 +1,13 @@
 //! The real binary in a store of its own: one-shot commands, and servers that end with the test.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+/// Bytes of standard output that a failed assertion shows.
+const STDOUT_SHOWN: usize = 1000;
 
 /// A store directory and how to reach it.
 pub(crate) struct Store {
@@ -12,7 +16,6 @@ pub(crate) struct Store {
 }
 
 /// What a command did.
-#[derive(Debug)]
 pub(crate) struct Outcome {
     /// Exit code; `None` after a signal.
     pub(crate) code: Option<i32>,
@@ -80,6 +83,13 @@ impl Store {
 
     /// Runs a command that must succeed with `input` as its standard input; its standard output.
     pub(crate) fn ok_with_input(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let outcome = self.run_with_input(arguments, input);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stdout
+    }
+
+    /// Runs a command to its end with `input` as its standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Outcome {
         let mut command = self.command(arguments);
         let mut child = command
             .stdin(Stdio::piped())
@@ -87,15 +97,9 @@ impl Store {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
-        child
-            .stdin
-            .take()
-            .expect("piped")
-            .write_all(input)
-            .expect("it reads");
-        let outcome = Outcome::from(child.wait_with_output().expect("it ends"));
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        outcome.stdout
+        // A command that fails early does not read all of it.
+        drop(child.stdin.take().expect("piped").write_all(input));
+        Outcome::from(child.wait_with_output().expect("it ends"))
     }
 
     /// Runs a command that must fail with exit code 1 and one line on standard error; that line.
@@ -120,6 +124,17 @@ impl Outcome {
             "not one line: {self:?}"
         );
         lines[0].to_owned()
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.stdout.get(..STDOUT_SHOWN).unwrap_or(&self.stdout);
+        f.debug_struct("Outcome")
+            .field("code", &self.code)
+            .field("stdout", &String::from_utf8_lossy(shown))
+            .field("stderr", &self.stderr)
+            .finish()
     }
 }
 

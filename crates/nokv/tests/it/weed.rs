@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// The bucket that exists.
 pub(crate) const BUCKET: &str = "artifacts";
-/// The access key that may do everything.
+/// The access key that may do everything in the bucket; one that may more makes buckets by writing.
 pub(crate) const ACCESS_KEY: &str = "nokv-test";
 /// Its secret.
 pub(crate) const SECRET_KEY: &str = "nokv-test-secret";
@@ -129,7 +129,7 @@ fn config_text() -> String {
     format!(
         r#"{{"identities": [{{"name": "nokv",
             "credentials": [{{"accessKey": "{ACCESS_KEY}", "secretKey": "{SECRET_KEY}"}}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"]}}]}}"#
+            "actions": ["Read:{BUCKET}", "Write:{BUCKET}", "List:{BUCKET}"]}}]}}"#
     )
 }
 

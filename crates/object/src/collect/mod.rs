@@ -29,6 +29,8 @@ mod options;
 mod orphans;
 mod report;
 mod sweep;
+#[cfg(test)]
+mod world_test;
 
 pub use collector::Collector;
 pub use options::{CollectOptions, Orphans};

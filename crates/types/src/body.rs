@@ -99,7 +99,11 @@ impl Body {
     /// A body of no bytes.
     #[must_use]
     pub fn empty() -> Self {
-        Self { size: 0, digest: None, layout: Layout::Inline(Bytes::new()) }
+        Self {
+            size: 0,
+            digest: None,
+            layout: Layout::Inline(Bytes::new()),
+        }
     }
 
     /// Builds a body. `digest` is the BLAKE3 of all bytes, or `None` when the writer never saw them in order
@@ -130,7 +134,11 @@ impl Body {
                 }
             }
         }
-        Ok(Self { size, digest, layout })
+        Ok(Self {
+            size,
+            digest,
+            layout,
+        })
     }
 
     /// Bytes of the body, holes included.
@@ -157,19 +165,37 @@ mod tests {
     use super::*;
 
     fn extent(body_offset: u64, length: u32) -> Extent {
-        let block = BlockId { session: SessionId::new(1), sequence: 0 };
-        Extent { body_offset, length, block, object_offset: 0, crc32c: 0 }
+        let block = BlockId {
+            session: SessionId::new(1),
+            sequence: 0,
+        };
+        Extent {
+            body_offset,
+            length,
+            block,
+            object_offset: 0,
+            crc32c: 0,
+        }
     }
 
     #[test]
     fn extents_must_be_ordered_and_fit() {
         let body = |size, extents| Body::new(size, None, Layout::Extents(extents));
-        assert!(body(10, vec![extent(0, 4), extent(6, 4)]).is_ok(), "a hole is legal");
-        assert!(body(10, vec![extent(0, 4), extent(3, 4)]).is_err(), "overlap");
+        assert!(
+            body(10, vec![extent(0, 4), extent(6, 4)]).is_ok(),
+            "a hole is legal"
+        );
+        assert!(
+            body(10, vec![extent(0, 4), extent(3, 4)]).is_err(),
+            "overlap"
+        );
         assert!(body(10, vec![extent(6, 4), extent(0, 4)]).is_err(), "order");
         assert!(body(10, vec![extent(7, 4)]).is_err(), "past the end");
         assert!(body(10, vec![extent(0, 0)]).is_err(), "empty");
-        assert!(body(u64::MAX, vec![extent(u64::MAX, 4)]).is_err(), "overflow");
+        assert!(
+            body(u64::MAX, vec![extent(u64::MAX, 4)]).is_err(),
+            "overflow"
+        );
     }
 
     #[test]

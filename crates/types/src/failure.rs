@@ -147,7 +147,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with a one-line message: what failed, on what, and what to do.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self {
+            reason,
+            message: message.into(),
+        }
     }
 
     /// What happened.
@@ -177,7 +180,10 @@ impl Failure {
     /// The same failure, saying where it came from: `context: message`.
     #[must_use]
     pub fn context(self, context: impl fmt::Display) -> Self {
-        Self { reason: self.reason, message: format!("{context}: {}", self.message) }
+        Self {
+            reason: self.reason,
+            message: format!("{context}: {}", self.message),
+        }
     }
 }
 

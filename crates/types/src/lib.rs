@@ -21,5 +21,7 @@ pub use body::{
 };
 pub use failure::{Class, Failure, Reason};
 pub use id::{BranchId, Generation, MountId, NodeId, RequestId, SessionId, ShardId};
-pub use name::{NAME_BYTES_MAX, Name, NsPath, PATH_BYTES_MAX, PATH_COMPONENTS_MAX, SYMLINK_BYTES_MAX};
+pub use name::{
+    NAME_BYTES_MAX, Name, NsPath, PATH_BYTES_MAX, PATH_COMPONENTS_MAX, SYMLINK_BYTES_MAX,
+};
 pub use version::Version;

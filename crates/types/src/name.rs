@@ -43,7 +43,10 @@ impl Name {
             name if name.contains(&0) => "contains a NUL byte",
             _ => return Ok(Self(bytes)),
         };
-        Err(Failure::new(Reason::InvalidName, format!("name {:?} {flaw}", display(&bytes))))
+        Err(Failure::new(
+            Reason::InvalidName,
+            format!("name {:?} {flaw}", display(&bytes)),
+        ))
     }
 
     /// The bytes.
@@ -92,12 +95,18 @@ impl NsPath {
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, Failure> {
         let text = text.as_ref();
         let invalid = |flaw: &str| {
-            Err(Failure::new(Reason::InvalidPath, format!("path {:?} {flaw}", display(text))))
+            Err(Failure::new(
+                Reason::InvalidPath,
+                format!("path {:?} {flaw}", display(text)),
+            ))
         };
         if text.len() > PATH_BYTES_MAX {
             return Err(Failure::new(
                 Reason::PathTooLong,
-                format!("path of {} bytes is longer than {PATH_BYTES_MAX}", text.len()),
+                format!(
+                    "path of {} bytes is longer than {PATH_BYTES_MAX}",
+                    text.len()
+                ),
             ));
         }
         if text.first() != Some(&b'/') {
@@ -234,14 +243,20 @@ mod tests {
         assert_eq!(reason(b"a/b"), Reason::InvalidPath);
         assert_eq!(reason(b"/a/../b"), Reason::InvalidPath);
         assert_eq!(reason(b"/a\0b"), Reason::InvalidPath);
-        assert_eq!(reason(&[b"/", &[b'x'; 256][..]].concat()), Reason::NameTooLong);
+        assert_eq!(
+            reason(&[b"/", &[b'x'; 256][..]].concat()),
+            Reason::NameTooLong
+        );
         assert_eq!(reason(&[b'/'; 4097]), Reason::PathTooLong);
     }
 
     #[test]
     fn the_longest_name_and_raw_bytes_are_legal() {
         assert!(NsPath::parse([b"/", &[0xff; 255][..]].concat()).is_ok());
-        assert_eq!(NsPath::parse(b"/\xff\n").expect("valid").to_string(), "/\\xff\\n");
+        assert_eq!(
+            NsPath::parse(b"/\xff\n").expect("valid").to_string(),
+            "/\\xff\\n"
+        );
     }
 
     #[test]
@@ -259,6 +274,9 @@ mod tests {
         for _ in 0..16 {
             path = path.join(&name).expect("4096 bytes");
         }
-        assert_eq!(path.join(&name).expect_err("too long").reason(), Reason::PathTooLong);
+        assert_eq!(
+            path.join(&name).expect_err("too long").reason(),
+            Reason::PathTooLong
+        );
     }
 }

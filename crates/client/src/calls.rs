@@ -62,7 +62,28 @@ impl Client {
 
     /// Runs a round of collection. `retention_ms` overrides the store's for this round.
     pub async fn collect(&self, retention_ms: Option<u64>) -> Result<Collected, Failure> {
-        let method = Method::Collect(v1::CollectRequest { retention_ms });
+        let ask = v1::CollectRequest {
+            retention_ms,
+            abandon_uploads: false,
+        };
+        self.collect_as(ask).await
+    }
+
+    /// The same after ending every upload session: for when it is known that nobody uploads. Whoever does all the
+    /// same fails with `SessionExpired`.
+    pub async fn collect_abandoning_uploads(
+        &self,
+        retention_ms: Option<u64>,
+    ) -> Result<Collected, Failure> {
+        let ask = v1::CollectRequest {
+            retention_ms,
+            abandon_uploads: true,
+        };
+        self.collect_as(ask).await
+    }
+
+    async fn collect_as(&self, ask: v1::CollectRequest) -> Result<Collected, Failure> {
+        let method = Method::Collect(ask);
         let done = self.shared.transport.call(method, pick!(Collect)).await?;
         Ok(Collected {
             session_count: done.session_count,

@@ -12,7 +12,13 @@ use nokv_types::{Failure, MountId, RequestId, TimeNanos, Version};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+
+/// How long closing waits for sessions of uploads that were given up: as long as a person waits after Ctrl-C. What is
+/// not closed by then expires.
+const ENDINGS_MAX: Duration = Duration::from_secs(2);
 
 /// A handle on one mount of a store, at its newest state or at one version.
 ///
@@ -34,6 +40,8 @@ pub(crate) struct Shared {
     objects: ObjectsConfig,
     greeting: Mutex<Option<v1::StatusResponse>>,
     blocks: OnceCell<Arc<dyn BlockStore>>,
+    /// Sessions that are being closed because their upload was given up.
+    pub(crate) endings: Mutex<JoinSet<()>>,
 }
 
 impl Client {
@@ -45,10 +53,15 @@ impl Client {
         }
     }
 
-    /// Closes the store if it is open in this process, for all clones; else does nothing.
+    /// Ends the uploads that were given up, and closes the store if it is open in this process, for all clones.
     ///
     /// **Errors**: those of the last flush; what was acknowledged as synced is safe all the same.
     pub async fn close(self) -> Result<(), Failure> {
+        let mut endings = std::mem::take(&mut *self.shared.endings.lock());
+        let ended = async { while endings.join_next().await.is_some() {} };
+        if tokio::time::timeout(ENDINGS_MAX, ended).await.is_err() {
+            tracing::debug!("some upload sessions are left to expire");
+        }
         match &self.shared.transport {
             Transport::Embedded(service) => service.close().await,
             Transport::Remote(_) => Ok(()),
@@ -129,6 +142,7 @@ impl Shared {
         options: ClientOptions,
     ) -> Self {
         let (greeting, blocks) = (Mutex::new(None), OnceCell::new());
+        let endings = Mutex::default();
         Self {
             env,
             transport,
@@ -137,6 +151,7 @@ impl Shared {
             objects,
             greeting,
             blocks,
+            endings,
         }
     }
 

@@ -1,7 +1,7 @@
 //! An upload session that keeps itself alive.
 //!
 //! Invariants: it is renewed as long as this lives; when this is dropped without [`UploadSession::close`] (an error, Ctrl-C) it is
-//! closed in the background as well as can be, and expires at the latest.
+//! closed in the background, which [`Client::close`] waits for, and expires at the latest.
 
 use crate::Client;
 use nokv_object::{UploadOptions, Uploader};
@@ -71,11 +71,16 @@ impl Drop for UploadSession {
         }
         let (client, id) = (self.client.clone(), self.id);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
+            let shared = Arc::clone(&client.shared);
+            let ending = async move {
                 if let Err(failure) = client.close_session(id).await {
                     tracing::debug!(session_id = id.get(), %failure, "could not close a session");
                 }
-            });
+            };
+            let mut endings = shared.endings.lock();
+            // Those that are through must not pile up in a client that lives long.
+            while endings.try_join_next().is_some() {}
+            endings.spawn_on(ending, &runtime);
         }
     }
 }

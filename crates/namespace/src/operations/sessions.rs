@@ -124,6 +124,41 @@ impl Namespace {
         Ok(due)
     }
 
+    /// Ends every session now, without grace, so that the next round sweeps what they uploaded: for when it is known
+    /// that nobody uploads. A client that does all the same fails with `SessionExpired` and harms nothing; at
+    /// worst an upload still on its way lands after the sweep.
+    ///
+    /// Returns how many were open.
+    pub fn abandon_sessions(&self) -> Result<u64, Failure> {
+        let now = self.now_millis();
+        let mut abandoned = 0;
+        for (session, _, version) in self.sessions(SessionRecord::OPEN)? {
+            if self.close_if_unchanged(session, version, now)? {
+                abandoned += 1;
+            } else {
+                // Renewed or closed by its owner meanwhile.
+                self.close_session(session)?;
+            }
+        }
+        for (session, record, version) in self.sessions(SessionRecord::CLOSED)? {
+            if record.millis > now {
+                let key = SessionRecord::closed_key(session);
+                let due = SessionRecord { millis: now };
+                let command = Command {
+                    checks: vec![Check::UnchangedSince(key.clone(), version)],
+                    writes: vec![Write::Put(key, due.encode())],
+                    ..Command::default()
+                };
+                match self.shard().execute(command, Durability::Buffered) {
+                    // A failed check: it was swept and finished meanwhile.
+                    Ok(_) | Err(Error::CheckFailed { .. }) => {}
+                    Err(error) => return Err(from_shard(error)),
+                }
+            }
+        }
+        Ok(abandoned)
+    }
+
     /// For each block whether any body, live or retained, needs it.
     pub fn is_referenced(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure> {
         let keys: Vec<Key> = blocks.iter().map(|block| object::key(*block)).collect();

@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   nokv gc                                     what nothing can see any more
   nokv gc --retention 0s                      also what was replaced or removed just now
+  nokv gc --abandon-uploads                   also what killed uploads left, without waiting
   nokv gc --json | jq .objects";
 
 /// Arguments of `nokv gc`.
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// Keep what was replaced or removed within this time [default: the store's, an hour]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     retention: Option<Duration>,
+    /// End every upload first: only when nobody is uploading; who is must start again
+    #[arg(long)]
+    abandon_uploads: bool,
 }
 
 /// Runs rounds of collection until one finds nothing more to delete.
@@ -31,7 +35,11 @@ pub(crate) async fn run(
     let retention = arguments
         .retention
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let collected = client.collect(retention).await?;
+    let collected = if arguments.abandon_uploads {
+        client.collect_abandoning_uploads(retention).await?
+    } else {
+        client.collect(retention).await?
+    };
     print(&collected, output)
 }
 

@@ -1,7 +1,7 @@
 //! The store as a whole.
 
 use super::changes;
-use super::store::Inner;
+use super::store::{Inner, on_blocking_thread};
 use bytes::Bytes;
 use nokv_namespace::Mount;
 use nokv_proto::v1::{self, response::Result as Answer};
@@ -39,6 +39,11 @@ pub(super) fn create_mount(inner: &Inner, ask: v1::CreateMountRequest) -> Result
 }
 
 pub(super) async fn collect(inner: &Inner, ask: v1::CollectRequest) -> Result<Answer, Failure> {
+    if ask.abandon_uploads {
+        let namespace = inner.namespace.clone();
+        on_blocking_thread(move || namespace.abandon_sessions()).await?;
+        inner.sessions_seen.lock().clear();
+    }
     let collected = inner.collect(ask.retention_ms).await?;
     Ok(Answer::Collect(v1::CollectResponse {
         session_count: collected.session_count,

@@ -69,9 +69,7 @@ impl BlockCursor {
     #[inline]
     pub(crate) fn value(&self) -> &[u8] {
         match (&self.block, &self.current) {
-            (Some(block), Some(entry)) => {
-                block.entries().get(entry.value.clone()).unwrap_or_default()
-            }
+            (Some(block), Some(entry)) => block.entries().get(entry.value()).unwrap_or_default(),
             _ => &[],
         }
     }
@@ -79,7 +77,7 @@ impl BlockCursor {
     /// The value as a slice of the block that keeps it in memory.
     pub(crate) fn value_bytes(&self) -> Bytes {
         match (&self.block, &self.current) {
-            (Some(block), Some(entry)) => block.bytes().slice(entry.value.clone()),
+            (Some(block), Some(entry)) => block.bytes().slice(entry.value()),
             _ => Bytes::new(),
         }
     }
@@ -87,7 +85,7 @@ impl BlockCursor {
     /// To the first entry.
     pub(crate) fn seek_to_first(&mut self) -> Result<(), Malformed> {
         self.interval.restart = None;
-        self.key.clear();
+        self.begin_key();
         self.read_at(0)
     }
 
@@ -99,7 +97,7 @@ impl BlockCursor {
         let restart = block.restart_before(key, version)?;
         let offset = block.restart(restart)?;
         self.interval.restart = None;
-        self.key.clear();
+        self.begin_key();
         self.read_at(offset)?;
         while self.is_valid() && self.order(key, version) == Ordering::Less {
             self.next()?;
@@ -112,7 +110,7 @@ impl BlockCursor {
     pub(crate) fn next(&mut self) -> Result<(), Malformed> {
         match &self.current {
             Some(entry) => {
-                let offset = entry.value.end;
+                let offset = entry.end();
                 self.interval.restart = None;
                 self.read_at(offset)
             }
@@ -167,7 +165,15 @@ impl BlockCursor {
             .then_with(|| version.cmp(&self.version()))
     }
 
-    /// Reads the entry at `offset`; `key` is that of the entry before, or empty at a restart point.
+    /// What an entry at a restart point shares: the block's prefix.
+    fn begin_key(&mut self) {
+        self.key.clear();
+        if let Some(block) = &self.block {
+            self.key.extend_from_slice(block.prefix());
+        }
+    }
+
+    /// Reads the entry at `offset`; `key` is that of the entry before, or the prefix at a restart point.
     #[inline]
     fn read_at(&mut self, offset: usize) -> Result<(), Malformed> {
         let Some(block) = &self.block else {
@@ -178,12 +184,11 @@ impl BlockCursor {
             return Ok(());
         }
         let entry = block.entry(offset)?;
-        if entry.shared > self.key.len() {
+        if entry.shared() > self.key.len() {
             return Err(short_key(offset));
         }
-        self.key.truncate(entry.shared);
-        self.key
-            .extend_from_slice(block.entries().get(entry.rest.clone()).unwrap_or_default());
+        self.key.truncate(entry.shared());
+        self.key.extend_from_slice(block.rest(&entry));
         self.offset = offset;
         self.current = Some(entry);
         Ok(())
@@ -199,20 +204,21 @@ impl BlockCursor {
         interval.keys.clear();
         interval.entries.clear();
         let (mut offset, end) = (block.restart(restart)?, block.restart(restart + 1)?);
-        let mut before = 0..0;
+        interval.keys.extend_from_slice(block.prefix());
+        let mut before = 0..interval.keys.len();
         while offset < end {
             let entry = block.entry(offset)?;
-            if entry.shared > before.len() {
+            if entry.shared() > before.len() {
                 return Err(short_key(offset));
             }
             let start = interval.keys.len();
             interval
                 .keys
-                .extend_from_within(before.start..before.start + entry.shared);
-            let rest = block.entries().get(entry.rest.clone()).unwrap_or_default();
+                .extend_from_within(before.start..before.start + entry.shared());
+            let rest = block.rest(&entry);
             interval.keys.extend_from_slice(rest);
             before = start..interval.keys.len();
-            let next = entry.value.end;
+            let next = entry.end();
             interval.entries.push((offset, before.clone(), entry));
             offset = next;
         }

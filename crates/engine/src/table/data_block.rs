@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 use super::{
     data_builder::common_prefix,
-    entry::{Entry, decode},
-    layout::data_tail,
+    entry::{Entry, VersionForm, decode},
+    heads::{Heads, head},
+    layout::{HEAD_BYTES, data_tail},
     malformed::Malformed,
 };
 use crate::bytes_at::{u32_at, u64_at};
@@ -19,10 +20,12 @@ use crate::bytes_at::{u32_at, u64_at};
 #[derive(Clone, Debug)]
 pub(crate) struct DataBlock {
     bytes: Bytes,
-    base_version: u64,
-    /// Where the entries end and the restart offsets begin.
-    entries_end: usize,
-    restart_count: usize,
+    form: VersionForm,
+    /// Where the entries end and the restart offsets begin; the heads and the prefix follow.
+    entries_end: u32,
+    heads: u32,
+    prefix: u32,
+    prefix_end: u32,
 }
 
 /// What a search for `(key, at)` met first, at or after that place.
@@ -38,25 +41,35 @@ pub(crate) enum Search {
 
 impl DataBlock {
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, Malformed> {
-        Self::parse_or_none(&bytes)
-            .map(|(base_version, entries_end, restart_count)| Self {
-                bytes,
-                base_version,
-                entries_end,
-                restart_count,
-            })
+        Self::parse_or_none(bytes)
             .ok_or_else(|| Malformed::new("a data block", "a tail that doesn't fit the payload"))
     }
 
-    fn parse_or_none(bytes: &[u8]) -> Option<(u64, usize, usize)> {
-        let tail = bytes.len().checked_sub(data_tail::BYTES)?;
-        let base_version = u64_at(bytes, tail + data_tail::BASE_VERSION)?;
-        let restart_count = u32_at(bytes, tail + data_tail::RESTART_COUNT)? as usize;
-        let entries_end = tail.checked_sub(restart_count.checked_mul(4)?)?;
-        if restart_count == 0 || u32_at(bytes, entries_end)? != 0 {
+    fn parse_or_none(bytes: Bytes) -> Option<Self> {
+        let prefix_end = u32::try_from(bytes.len().checked_sub(data_tail::BYTES)?).ok()?;
+        let tail = prefix_end as usize;
+        let base = u64_at(&bytes, tail + data_tail::BASE_VERSION)?;
+        let prefix_bytes = u32_at(&bytes, tail + data_tail::PREFIX_BYTES)?;
+        let restart_count = u32_at(&bytes, tail + data_tail::RESTART_COUNT)?;
+        let version_bytes = usize::from(*bytes.get(tail + data_tail::VERSION_BYTES)?);
+        let prefix = prefix_end.checked_sub(prefix_bytes)?;
+        let heads = prefix.checked_sub(restart_count.checked_mul(HEAD_BYTES as u32)?)?;
+        let entries_end = heads.checked_sub(restart_count.checked_mul(4)?)?;
+        if restart_count == 0 || u32_at(&bytes, entries_end as usize)? != 0 || version_bytes > 8 {
             return None;
         }
-        Some((base_version, entries_end, restart_count))
+        let form = VersionForm {
+            base,
+            bytes: version_bytes,
+        };
+        Some(Self {
+            bytes,
+            form,
+            entries_end,
+            heads,
+            prefix,
+            prefix_end,
+        })
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {
@@ -64,28 +77,45 @@ impl DataBlock {
     }
 
     pub(crate) fn restart_count(&self) -> usize {
-        self.restart_count
+        (self.heads - self.entries_end) as usize / 4
+    }
+
+    /// What all keys begin with.
+    #[inline]
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.bytes
+            .get(self.prefix as usize..self.prefix_end as usize)
+            .unwrap_or_default()
     }
 
     /// The entries' part of the payload.
     #[inline]
     pub(crate) fn entries(&self) -> &[u8] {
-        self.bytes.get(..self.entries_end).unwrap_or_default()
+        self.bytes
+            .get(..self.entries_end as usize)
+            .unwrap_or_default()
     }
 
     #[inline]
     pub(crate) fn entry(&self, offset: usize) -> Result<Entry, Malformed> {
-        decode(self.entries(), offset, self.base_version)
+        decode(self.entries(), offset, self.form)
+    }
+
+    /// The stored part of an entry's key.
+    #[inline]
+    pub(crate) fn rest(&self, entry: &Entry) -> &[u8] {
+        self.bytes.get(entry.rest()).unwrap_or_default()
     }
 
     /// The offset of a restart point; where the entries end for the one after the last.
     pub(crate) fn restart(&self, index: usize) -> Result<usize, Malformed> {
-        if index >= self.restart_count {
-            return Ok(self.entries_end);
+        let entries_end = self.entries_end as usize;
+        if index >= self.restart_count() {
+            return Ok(entries_end);
         }
-        u32_at(&self.bytes, self.entries_end + index * 4)
+        u32_at(&self.bytes, entries_end + index * 4)
             .map(|offset| offset as usize)
-            .filter(|offset| *offset < self.entries_end)
+            .filter(|offset| *offset < entries_end)
             .ok_or_else(|| Malformed::new("a restart offset within the entries", "one beyond"))
     }
 
@@ -105,7 +135,7 @@ impl DataBlock {
 
     /// The last restart point at or before an offset of an entry.
     pub(crate) fn restart_of(&self, offset: usize) -> Result<usize, Malformed> {
-        let (mut low, mut high) = (0, self.restart_count);
+        let (mut low, mut high) = (0, self.restart_count());
         while high - low > 1 {
             let middle = low.midpoint(high);
             if self.restart(middle)? <= offset {
@@ -117,24 +147,46 @@ impl DataBlock {
         Ok(low)
     }
 
+    /// How `key` compares to all keys of the block, by the prefix alone; `Equal` when that does not tell.
+    #[inline]
+    fn compare_prefix(&self, key: &[u8]) -> Ordering {
+        let prefix = self.prefix();
+        key.get(..prefix.len()).unwrap_or(key).cmp(prefix)
+    }
+
+    #[inline]
     fn last_restart(
         &self,
         is_wanted: impl Fn(Ordering) -> bool,
         key: &[u8],
         version: u64,
     ) -> Result<usize, Malformed> {
-        let (mut low, mut high) = (0, self.restart_count);
-        while high - low > 1 {
+        match self.compare_prefix(key) {
+            Ordering::Less => return Ok(0),
+            Ordering::Greater => return Ok(self.restart_count().saturating_sub(1)),
+            Ordering::Equal => {}
+        }
+        let rest = key.get(self.prefix().len()..).unwrap_or_default();
+        let heads = self
+            .bytes
+            .get(self.heads as usize..self.prefix as usize)
+            .unwrap_or_default();
+        // Those below `low` are before the key, those from `high` on are after it; between, the entries decide.
+        let (mut low, mut high) = Heads::new(heads).around(head(rest));
+        while low < high {
             let middle = low.midpoint(high);
             let entry = self.restart_entry(middle)?;
-            let found = self.entries().get(entry.rest.clone()).unwrap_or_default();
-            if is_wanted(found.cmp(key).then_with(|| version.cmp(&entry.version))) {
-                low = middle;
+            let order = self
+                .rest(&entry)
+                .cmp(rest)
+                .then_with(|| version.cmp(&entry.version));
+            if is_wanted(order) {
+                low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        Ok(low)
+        Ok(low.saturating_sub(1))
     }
 
     /// The first entry at or after `(key, at)`.
@@ -143,21 +195,28 @@ impl DataBlock {
     /// lower). An entry that shares more than that with the one before is lower too; one that shares less is
     /// higher; only one that shares as much needs a look at its bytes.
     pub(crate) fn search(&self, key: &[u8], at: u64) -> Result<Search, Malformed> {
-        let mut offset = self.restart(self.restart_before(key, at)?)?;
+        match self.compare_prefix(key) {
+            Ordering::Less => return Ok(Search::Absent),
+            Ordering::Greater => return Ok(Search::End),
+            Ordering::Equal => {}
+        }
+        let restart = self.restart_before(key, at)?;
+        let mut offset = self.restart(restart)?;
+        let mut boundary = offset;
+        let mut next_restart = restart;
         let mut matched = 0;
-        let mut is_first = true;
-        while offset < self.entries_end {
+        while offset < self.entries_end as usize {
             let entry = self.entry(offset)?;
-            // A restart point shares nothing on paper: it is compared in full.
-            if is_first || entry.shared == 0 {
-                matched = 0;
-                is_first = false;
-            } else if entry.shared < matched {
+            if offset >= boundary {
+                // A restart point shares the prefix on paper, whatever is before it: it is compared in full.
+                matched = entry.shared();
+                next_restart += 1;
+                boundary = self.restart(next_restart)?;
+            } else if entry.shared() < matched {
                 return Ok(Search::Absent);
             }
-            if entry.shared <= matched {
-                let rest = self.entries().get(entry.rest.clone()).unwrap_or_default();
-                let wanted = key.get(matched..).unwrap_or_default();
+            if entry.shared() == matched {
+                let (rest, wanted) = (self.rest(&entry), key.get(matched..).unwrap_or_default());
                 let common = common_prefix(rest, wanted);
                 match (rest.get(common), wanted.get(common)) {
                     (None, None) if entry.version <= at => return Ok(Search::Found(entry)),
@@ -166,17 +225,18 @@ impl DataBlock {
                     _ => matched += common,
                 }
             }
-            offset = entry.value.end;
+            offset = entry.end();
         }
         Ok(Search::End)
     }
 
     fn restart_entry(&self, index: usize) -> Result<Entry, Malformed> {
         let entry = self.entry(self.restart(index)?)?;
-        if entry.shared != 0 {
+        if entry.shared() != self.prefix().len() {
+            let expected = "a key that shares the block's prefix at a restart point";
             return Err(Malformed::new(
-                "a whole key at a restart point",
-                "a shared one",
+                expected,
+                format!("{} bytes", entry.shared()),
             ));
         }
         Ok(entry)
@@ -184,32 +244,39 @@ impl DataBlock {
 
     /// Reads every entry: order, restart points and lengths are what a writer makes; their number.
     pub(crate) fn check(&self) -> Result<u64, Malformed> {
-        let mut key: Vec<u8> = Vec::new();
+        let mut key = self.prefix().to_vec();
         let mut before: Option<(Vec<u8>, u64)> = None;
+        let heads = self
+            .bytes
+            .get(self.heads as usize..self.prefix as usize)
+            .unwrap_or_default();
         let (mut offset, mut restart, mut entry_count) = (0, 0, 0);
-        while offset < self.entries_end {
+        while offset < self.entries_end as usize {
             let entry = self.entry(offset)?;
-            if restart < self.restart_count && self.restart(restart)? == offset {
-                self.restart_entry(restart)?;
+            if restart < self.restart_count() && self.restart(restart)? == offset {
+                let stored = u64_at(heads, restart * HEAD_BYTES);
+                if stored != Some(head(self.rest(&self.restart_entry(restart)?))) {
+                    return Err(Malformed::new("the head of the key", format!("{stored:?}")));
+                }
                 restart += 1;
             }
-            key.truncate(entry.shared);
-            let is_short = key.len() < entry.shared;
-            key.extend_from_slice(self.entries().get(entry.rest.clone()).unwrap_or_default());
+            let is_short = key.len() < entry.shared();
+            key.truncate(entry.shared());
+            key.extend_from_slice(self.rest(&entry));
             let is_ordered = before.as_ref().is_none_or(|(last, version)| {
                 last.cmp(&key).then_with(|| entry.version.cmp(version)) == Ordering::Less
             });
-            if is_short || !is_ordered {
+            if is_short || !is_ordered || !key.starts_with(self.prefix()) {
                 return Err(Malformed::new(
                     "entries in order",
                     format!("not so at {offset}"),
                 ));
             }
             before = Some((key.clone(), entry.version));
-            offset = entry.value.end;
+            offset = entry.end();
             entry_count += 1;
         }
-        if restart != self.restart_count {
+        if restart != self.restart_count() {
             return Err(Malformed::new(
                 "restart points at entries",
                 "one between entries",

@@ -4,22 +4,25 @@
 //! prefix of two neighbours between restart points: the search in a block relies on it.
 
 use super::{
-    entry::{HEAD_BYTES_MAX, put_head},
-    layout::{RESTART_INTERVAL, data_tail},
+    entry::{VersionForm, put_head},
+    heads::head,
+    layout::{HEAD_BYTES, RESTART_INTERVAL, data_tail},
 };
 use crate::entry::EntryKind;
 
 /// The block being filled.
 ///
-/// Versions are stored as differences to the lowest of the block, which is known only at its end: entries wait in
-/// `heads` and `bodies` until then.
+/// The prefix of all keys, and the lowest version, are known only at its end: entries wait in `heads` and `bodies`
+/// until then.
 #[derive(Default)]
 pub(crate) struct DataBuilder {
     heads: Vec<Head>,
-    /// Stored part of the key, then value, of each entry.
+    /// Stored part of the key (at restart points: all of it), then value, of each entry.
     bodies: Vec<u8>,
+    first_key: Vec<u8>,
     key: Vec<u8>,
     payload: Vec<u8>,
+    restarts: Vec<(usize, u64)>,
 }
 
 struct Head {
@@ -37,8 +40,13 @@ impl DataBuilder {
 
     /// The size of the payload if it ended now, a little over.
     pub(crate) fn byte_count(&self) -> usize {
-        // 10: a usual head and a sixteenth of a restart offset.
+        // 10: a usual head and an eighth of a restart point.
         self.bodies.len() + self.heads.len() * 10 + data_tail::BYTES
+    }
+
+    /// The key of the first entry.
+    pub(crate) fn first_key(&self) -> &[u8] {
+        &self.first_key
     }
 
     /// The key of the last entry.
@@ -52,6 +60,9 @@ impl DataBuilder {
     }
 
     pub(crate) fn add(&mut self, key: &[u8], version: u64, kind: EntryKind, value: &[u8]) {
+        if self.heads.is_empty() {
+            self.first_key.extend_from_slice(key);
+        }
         let is_restart = self.heads.len().is_multiple_of(RESTART_INTERVAL);
         let shared = if is_restart {
             0
@@ -74,38 +85,67 @@ impl DataBuilder {
 
     /// The payload; the builder is empty afterwards.
     pub(crate) fn finish(&mut self) -> &[u8] {
-        let base = self
-            .heads
-            .iter()
-            .map(|head| head.version)
-            .min()
-            .unwrap_or_default();
-        let payload = &mut self.payload;
-        payload.clear();
-        payload.reserve(self.bodies.len() + self.heads.len() * HEAD_BYTES_MAX / 2);
-        let mut restarts = Vec::with_capacity(self.heads.len() / RESTART_INTERVAL + 1);
-        let mut bodies = self.bodies.as_slice();
-        for (index, head) in self.heads.iter().enumerate() {
-            if index.is_multiple_of(RESTART_INTERVAL) {
-                restarts.push(payload.len());
-            }
-            let key = (head.shared, head.rest);
-            put_head(payload, key, (head.value, head.kind), head.version - base);
-            let (body, others) = bodies.split_at(head.rest + head.value);
-            payload.extend_from_slice(body);
-            bodies = others;
+        let prefix = common_prefix(&self.first_key, &self.key);
+        let form = self.version_form();
+        self.payload.clear();
+        self.payload
+            .reserve(self.bodies.len() + self.heads.len() * 16);
+        self.put_entries(prefix, form);
+        for (offset, _) in &self.restarts {
+            self.payload
+                .extend_from_slice(&length(*offset).to_le_bytes());
         }
-        for restart in &restarts {
-            payload.extend_from_slice(&length(*restart).to_le_bytes());
+        for (_, head) in &self.restarts {
+            self.payload.extend_from_slice(&head.to_le_bytes());
         }
-        payload.extend_from_slice(&base.to_le_bytes());
-        payload.extend_from_slice(&length(restarts.len()).to_le_bytes());
+        self.payload
+            .extend_from_slice(self.key.get(..prefix).unwrap_or_default());
+        self.payload.extend_from_slice(&form.base.to_le_bytes());
+        self.payload
+            .extend_from_slice(&length(prefix).to_le_bytes());
+        self.payload
+            .extend_from_slice(&length(self.restarts.len()).to_le_bytes());
+        self.payload.push(u8::try_from(form.bytes).expect("0 to 8"));
         self.heads.clear();
         self.bodies.clear();
+        self.first_key.clear();
         self.key.clear();
+        self.restarts.clear();
         &self.payload
     }
+
+    fn put_entries(&mut self, prefix: usize, form: VersionForm) {
+        let mut bodies = self.bodies.as_slice();
+        for (index, entry) in self.heads.iter().enumerate() {
+            let (mut body, others) = bodies.split_at(entry.rest + entry.value);
+            bodies = others;
+            let mut key = (entry.shared, entry.rest);
+            if index.is_multiple_of(RESTART_INTERVAL) {
+                body = body.get(prefix..).unwrap_or_default();
+                key = (prefix, entry.rest - prefix);
+                let rest = body.get(..key.1).unwrap_or_default();
+                self.restarts.push((self.payload.len(), head(rest)));
+            }
+            put_head(
+                &mut self.payload,
+                key,
+                (entry.value, entry.kind),
+                (form, entry.version),
+            );
+            self.payload.extend_from_slice(body);
+        }
+    }
+
+    fn version_form(&self) -> VersionForm {
+        let versions = || self.heads.iter().map(|head| head.version);
+        let base = versions().min().unwrap_or_default();
+        let widest = versions().max().unwrap_or_default() - base;
+        let bytes = (64 - widest.leading_zeros() as usize).div_ceil(8);
+        VersionForm { base, bytes }
+    }
 }
+
+const _: () = assert!(HEAD_BYTES == size_of::<u64>());
 
 /// Lengths within a block fit: the largest payload is far below `u32::MAX`.
 pub(crate) fn length(bytes: usize) -> u32 {
@@ -115,8 +155,19 @@ pub(crate) fn length(bytes: usize) -> u32 {
 /// The length of the longest common beginning.
 #[inline]
 pub(crate) fn common_prefix(left: &[u8], right: &[u8]) -> usize {
-    left.iter()
-        .zip(right)
-        .take_while(|(left, right)| left == right)
+    let (left_words, right_words) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
+    let words = left_words
+        .iter()
+        .zip(right_words)
+        .take_while(|(l, r)| l == r)
         .count()
+        * 8;
+    let rest = |bytes: &[u8]| words.min(bytes.len());
+    let (left, right) = (left.split_at(rest(left)).1, right.split_at(rest(right)).1);
+    words
+        + left
+            .iter()
+            .zip(right)
+            .take_while(|(left, right)| left == right)
+            .count()
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::{
     filter,
-    layout::{Handle, index_tail},
+    heads::{Heads, head},
+    layout::{HEAD_BYTES, Handle, index_tail},
     malformed::Malformed,
 };
 use crate::{
@@ -22,7 +23,7 @@ pub(crate) struct IndexBlock {
     bytes: Bytes,
     base_version: u64,
     filter_bytes: usize,
-    /// Where the entries' offsets begin.
+    /// Where the entries' offsets begin; the heads follow.
     offsets: usize,
     entry_count: usize,
     prefix: std::ops::Range<usize>,
@@ -50,7 +51,7 @@ impl IndexBlock {
         let prefix_bytes = u32_at(&bytes, tail + index_tail::PREFIX_BYTES)? as usize;
         let entry_count = u32_at(&bytes, tail + index_tail::ENTRY_COUNT)? as usize;
         let prefix_start = tail.checked_sub(prefix_bytes)?;
-        let offsets = prefix_start.checked_sub(entry_count.checked_mul(4)?)?;
+        let offsets = prefix_start.checked_sub(entry_count.checked_mul(4 + HEAD_BYTES)?)?;
         if filter_bytes > offsets {
             return None;
         }
@@ -104,7 +105,16 @@ impl IndexBlock {
 
     /// The first block that may have an entry at or after `(key, version)`; the entry count if there is none.
     pub(crate) fn seek(&self, key: &[u8], version: u64) -> Result<usize, Malformed> {
-        self.partition_point(key, |entry, rest| {
+        let rest = match self.rest_of(key) {
+            Ok(rest) => rest,
+            Err(Ordering::Less) => return Ok(0),
+            Err(_) => return Ok(self.entry_count),
+        };
+        let start = self.offsets + self.entry_count * 4;
+        let heads = self.bytes.get(start..self.prefix.start).unwrap_or_default();
+        // Only where the heads are equal do the bounds have to be looked at.
+        let (low, high) = Heads::new(heads).around(head(rest));
+        self.partition_point(low, high, |entry| {
             entry
                 .upper
                 .cmp(rest)
@@ -115,27 +125,33 @@ impl IndexBlock {
 
     /// One more than the last block that may have an entry at or before `key`; 0 if there is none.
     pub(crate) fn seek_for_prev(&self, key: &[u8]) -> Result<usize, Malformed> {
-        self.partition_point(key, |entry, rest| entry.lower <= rest)
+        match self.rest_of(key) {
+            Ok(rest) => self.partition_point(0, self.entry_count, |entry| entry.lower <= rest),
+            Err(Ordering::Less) => Ok(0),
+            Err(_) => Ok(self.entry_count),
+        }
     }
 
-    /// The number of entries, from the first, for which `is_before` holds; it gets the key without the prefix.
+    /// The key without the prefix, or how it compares to all keys that have the prefix.
+    #[inline]
+    fn rest_of<'k>(&self, key: &'k [u8]) -> Result<&'k [u8], Ordering> {
+        let prefix = self.prefix();
+        match key.get(..prefix.len()).unwrap_or(key).cmp(prefix) {
+            Ordering::Equal => Ok(key.get(prefix.len()..).unwrap_or_default()),
+            order => Err(order),
+        }
+    }
+
+    /// The first place in `low..high` for whose entry `is_before` does not hold; `high` if there is none.
     fn partition_point(
         &self,
-        key: &[u8],
-        is_before: impl Fn(&IndexEntry<'_>, &[u8]) -> bool,
+        mut low: usize,
+        mut high: usize,
+        is_before: impl Fn(&IndexEntry<'_>) -> bool,
     ) -> Result<usize, Malformed> {
-        let prefix = self.prefix();
-        let start = key.get(..prefix.len()).unwrap_or(key);
-        match start.cmp(prefix) {
-            Ordering::Less => return Ok(0),
-            Ordering::Greater => return Ok(self.entry_count),
-            Ordering::Equal => {}
-        }
-        let rest = key.get(prefix.len()..).unwrap_or_default();
-        let (mut low, mut high) = (0, self.entry_count);
         while low < high {
             let middle = low.midpoint(high);
-            if is_before(&self.entry(middle)?, rest) {
+            if is_before(&self.entry(middle)?) {
                 low = middle + 1;
             } else {
                 high = middle;

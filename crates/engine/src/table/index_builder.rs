@@ -8,6 +8,7 @@
 use super::{
     data_builder::{common_prefix, length},
     filter,
+    heads::head,
     layout::{BOUND_BYTES_MAX, Handle},
 };
 use crate::{range::successor_of_prefix, varint};
@@ -63,7 +64,7 @@ impl IndexBuilder {
     /// About the size of the payload if it ended now.
     pub(crate) fn byte_count(&self) -> usize {
         let filter_bytes = self.hashes.len() * filter::BITS_PER_KEY / 8;
-        self.bound_bytes + self.entries.len() * 20 + filter_bytes
+        self.bound_bytes + self.entries.len() * 28 + filter_bytes
     }
 
     pub(crate) fn hash_count(&self) -> usize {
@@ -104,10 +105,12 @@ impl IndexBuilder {
         let versions = self.entries.iter().map(|(bounds, _)| bounds.last_version);
         let base = versions.min().unwrap_or_default();
         let mut offsets = Vec::with_capacity(self.entries.len());
+        let mut heads = Vec::with_capacity(self.entries.len());
         for (bounds, handle) in &self.entries {
             offsets.push(out.len() - start);
             let lower = bounds.lower.get(prefix.len()..).unwrap_or_default();
             let upper = bounds.upper.get(prefix.len()..).unwrap_or_default();
+            heads.push(head(upper));
             varint::put(out, lower.len() as u64);
             varint::put(out, upper.len() as u64);
             varint::put(out, bounds.last_version - base);
@@ -118,6 +121,9 @@ impl IndexBuilder {
         }
         for offset in &offsets {
             out.extend_from_slice(&length(*offset).to_le_bytes());
+        }
+        for head in &heads {
+            out.extend_from_slice(&head.to_le_bytes());
         }
         out.extend_from_slice(&prefix);
         out.extend_from_slice(&base.to_le_bytes());

@@ -18,16 +18,19 @@ pub(crate) mod trailer {
     const _: () = assert!(BYTES == 5);
 }
 
-/// The tail of a data block's payload, behind its entries and its restart offsets.
+/// The tail of a data block's payload, behind entries, restart offsets, heads and prefix.
 pub(crate) mod data_tail {
     /// The lowest version in the block; entries store the difference to it.
     pub(crate) const BASE_VERSION: usize = 0;
-    pub(crate) const RESTART_COUNT: usize = BASE_VERSION + 8;
-    pub(crate) const BYTES: usize = RESTART_COUNT + 4;
-    const _: () = assert!(BYTES == 12);
+    pub(crate) const PREFIX_BYTES: usize = BASE_VERSION + 8;
+    pub(crate) const RESTART_COUNT: usize = PREFIX_BYTES + 4;
+    /// Bytes of the version's difference in each entry: 0 to 8.
+    pub(crate) const VERSION_BYTES: usize = RESTART_COUNT + 4;
+    pub(crate) const BYTES: usize = VERSION_BYTES + 1;
+    const _: () = assert!(BYTES == 17);
 }
 
-/// The tail of an index block's payload, behind filter, entries, entry offsets and common prefix.
+/// The tail of an index block's payload, behind filter, entries, entry offsets, heads and prefix.
 pub(crate) mod index_tail {
     /// The lowest `last version` of the entries; they store the difference to it.
     pub(crate) const BASE_VERSION: usize = 0;
@@ -37,6 +40,9 @@ pub(crate) mod index_tail {
     pub(crate) const BYTES: usize = ENTRY_COUNT + 4;
     const _: () = assert!(BYTES == 20);
 }
+
+/// A head: the first bytes of a key behind its block's prefix, in the order of keys as a number.
+pub(crate) const HEAD_BYTES: usize = 8;
 
 /// The end of the file.
 pub(crate) mod footer {
@@ -57,9 +63,9 @@ pub(crate) mod footer {
 /// An encoded handle: offset (8), length (4).
 pub(crate) const HANDLE_BYTES: usize = 12;
 
-/// Entries from one restart point (an entry with its whole key) to the next. 16 keeps the linear part of a search
-/// near 8 entries and costs about 3 bytes of key an entry.
-pub(crate) const RESTART_INTERVAL: usize = 16;
+/// Entries from one restart point to the next. 8 keeps the linear part of a search near 4 entries and costs about
+/// 3 bytes an entry.
+pub(crate) const RESTART_INTERVAL: usize = 8;
 
 /// An index partition (with its filter) is closed at about this size: one read and one cache entry cover some 3 MiB
 /// of table, and a table of 64 MiB has a top index of two dozen entries.

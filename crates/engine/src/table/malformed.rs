@@ -10,11 +10,11 @@ use crate::Error;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Malformed {
     expected: &'static str,
-    found: String,
+    found: Box<str>,
 }
 
 impl Malformed {
-    pub(crate) fn new(expected: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn new(expected: &'static str, found: impl Into<Box<str>>) -> Self {
         Self {
             expected,
             found: found.into(),
@@ -23,6 +23,6 @@ impl Malformed {
 
     /// The error, for the bytes at `offset` of `file`.
     pub(crate) fn at(self, file: &Path, offset: u64) -> Error {
-        Error::corrupt(file, offset, self.expected, self.found)
+        Error::corrupt(file, offset, self.expected, self.found.into_string())
     }
 }

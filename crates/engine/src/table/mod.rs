@@ -11,7 +11,7 @@
 //! - filters know user keys (with the byte of the keyspace), whatever their versions;
 //! - a value is never copied on its way from the cached block to the caller.
 //!
-//! Reading order: [`layout`], [`frame`] (a block in the file), [`entry`], [`data_builder`] and [`data_block`],
+//! Reading order: [`layout`], [`frame`] (a block in the file), [`heads`], [`entry`], [`data_builder`] and [`data_block`],
 //! [`filter`], [`index_builder`] and [`index_block`], [`footer`], [`garbage`] and [`summary`], then [`writer`],
 //! [`reader`], [`block_cursor`] and [`cursor`].
 
@@ -36,6 +36,7 @@ mod frame;
 mod garbage;
 #[cfg(test)]
 mod golden_test;
+mod heads;
 mod index_block;
 mod index_builder;
 mod layout;

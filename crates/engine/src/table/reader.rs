@@ -194,7 +194,7 @@ impl Table {
                     return Ok(Progress::Done(Some(TableEntry {
                         version: entry.version,
                         kind: entry.kind,
-                        value: block.bytes().slice(entry.value),
+                        value: block.bytes().slice(entry.value()),
                     })));
                 }
                 Search::Absent => return Ok(Progress::Done(None)),

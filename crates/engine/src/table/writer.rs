@@ -63,8 +63,6 @@ pub(crate) struct TableWriter {
     options: TableOptions,
     sealer: Sealer,
     block: DataBuilder,
-    /// First key of the block being filled.
-    first_key: Vec<u8>,
     last_key: Vec<u8>,
     /// Version and content bytes of the last entry.
     last: Option<(u64, u64)>,
@@ -86,7 +84,6 @@ impl TableWriter {
             options,
             sealer: Sealer::new(options.compression),
             block: DataBuilder::default(),
-            first_key: Vec::new(),
             last_key: Vec::new(),
             last: None,
             partition: IndexBuilder::default(),
@@ -131,10 +128,6 @@ impl TableWriter {
         let is_partition_new = self.partition.hash_count() == 0;
         if self.options.filter == FilterPolicy::Bloom && (is_new_key || is_partition_new) {
             self.partition.add_hash(filter::hash(key));
-        }
-        if self.block.is_empty() {
-            self.first_key.clear();
-            self.first_key.extend_from_slice(key);
         }
         self.block.add(key, version, kind, value);
         Ok(())
@@ -252,7 +245,7 @@ impl TableWriter {
         let Some(last_version) = self.block.last_version() else {
             return Ok(());
         };
-        let bounds = Bounds::of(&self.first_key, self.block.last_key(), last_version);
+        let bounds = Bounds::of(self.block.first_key(), self.block.last_key(), last_version);
         let offset = self.offset();
         let payload = self.block.finish();
         let bytes = self

@@ -94,8 +94,6 @@ impl Round<'_> {
             let number = look.number;
             look.due_millis = now_millis.saturating_add(options.orphan_interval_ms);
             look.sightings.retain(|_, sighting| sighting.look == number);
-        } else {
-            self.report.more = true;
         }
         Ok(())
     }

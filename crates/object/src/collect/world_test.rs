@@ -541,7 +541,7 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
 
 /// A store with a duty of every kind.
 pub(super) async fn busy_world(orphans: Orphans) -> World {
-    let mut world = World::new(3, Lie::None, orphans);
+    let world = World::new(3, Lie::None, orphans);
     for index in 0..3_u32 {
         let opened = world.namespace.open_session(1_000).expect("opens");
         let blocks: Vec<_> = (0..6)

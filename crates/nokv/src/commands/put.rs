@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Files uploaded at once
     #[arg(short, long, value_name = "NUMBER")]
     jobs: Option<usize>,
+    /// Paths made visible together, all or none; 1 to 1024
+    #[arg(long, value_name = "NUMBER")]
+    batch: Option<usize>,
     /// Print each path as soon as it is durable
     #[arg(short, long)]
     verbose: bool,
@@ -130,8 +133,8 @@ fn options(
     PutOptions {
         placement,
         parallel: arguments.jobs.unwrap_or(defaults.parallel),
+        batch_items: arguments.batch.unwrap_or(defaults.batch_items),
         on_event: Some(Arc::new(on_event)),
-        ..defaults
     }
 }
 

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// Files of the tree, small and of every layout, in several directories.
 const FILE_COUNT: u64 = 120;
 
+/// Small batches: a put of many commits, so that there is much to interrupt.
+const BATCH: &str = "--batch=5";
+
 /// Who dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Victim {
@@ -60,8 +63,10 @@ fn rounds(victim: Victim, seed: u64, count: u64) {
     let source = store.local("source");
     make_tree(&source, &mut random);
     let start = Instant::now();
-    store.ok(["put".as_ref(), source.as_os_str(), "/whole".as_ref()]);
+    let put = ["put".as_ref(), BATCH.as_ref(), source.as_os_str()];
+    store.ok(put.into_iter().chain(["/whole".as_ref()]));
     let usual = start.elapsed();
+    let mut partial = 0;
     for round in 0..count {
         let micros = u64::try_from(usual.as_micros()).expect("a short time");
         let moment = if round % 2 == 0 {
@@ -69,11 +74,15 @@ fn rounds(victim: Victim, seed: u64, count: u64) {
         } else {
             Moment::Elapsed(Duration::from_micros(random.below(micros * 5 / 4)))
         };
-        println!("seed {seed} round {round}: {victim:?} at {moment:?}");
-        let acknowledged =
-            put_and_kill(&store, &source, &format!("/round-{round}"), victim, moment);
+        let to = format!("/round-{round}");
+        let acknowledged = put_and_kill(&store, &source, &to, victim, moment);
+        let told = acknowledged.len() as u64;
+        println!("seed {seed} round {round}: {victim:?} at {moment:?}, {told} acknowledged");
+        partial += u64::from((1..FILE_COUNT).contains(&told));
         verify(&store, &source, round, &acknowledged);
     }
+    // A kill that always comes too early or too late proves nothing.
+    assert!(partial > 0, "no put was interrupted in the middle");
     collects_to_what_is_needed(&store);
 }
 
@@ -100,6 +109,7 @@ fn put_and_kill(
         .command([
             "put".as_ref(),
             "--json".as_ref(),
+            BATCH.as_ref(),
             source.as_os_str(),
             to.as_ref(),
         ])

@@ -4,15 +4,19 @@
 
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::paths::{KnownDirectory, PathQuery, Paths};
-use crate::records::{EntryRecord, Moment, NodeRecord, StoredLayout, chunk, counter, xattr};
+use crate::records::{
+    COUNTER, EntryRecord, Moment, NODE, NodeRecord, StoredLayout, chunk, counter, node_and_branch,
+    xattr,
+};
 use crate::{BodyStorage, BodySummary, Node};
 use bytes::Bytes;
-use nokv_engine::{Direction, Engine, KeyRange, Record};
+use nokv_engine::{Direction, Engine, KeyRange, Keyspace, Record};
 use nokv_shard::codec::Malformed;
 use nokv_shard::{Counter, Key};
 use nokv_types::{
     Attributes, Body, BranchId, Extent, Failure, Layout, Name, NodeId, NodeKind, TimeNanos, Version,
 };
+use std::cmp::Ordering;
 
 /// A record and the version that wrote it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +27,11 @@ pub(crate) struct Found<T> {
 
 /// Deepest path that is looked up as a whole: the look-up recurses, and deeper ones are rare.
 const KNOWN_DEPTH_MAX: usize = 64;
+
+/// Ids this near are scanned together: skipping a few records costs less than a search for the next.
+const CLUSTER_GAP_MAX: u64 = 8;
+/// Fewer ids than this are searched one by one: beginning a scan costs about as much.
+const CLUSTER_SCAN_MIN: usize = 8;
 
 /// The state at one version of one branch.
 #[derive(Clone, Copy)]
@@ -117,8 +126,13 @@ impl Reader<'_> {
 
     /// The record of a node, `birth` resolved.
     pub(crate) fn node_record(&self, node: NodeId) -> Result<Option<Found<NodeRecord>>, Failure> {
-        let found = self.find(&NodeRecord::key(node, self.branch), NodeRecord::decode)?;
-        Ok(found.map(resolve_birth))
+        let key = NodeRecord::key(node, self.branch);
+        let Some(found) = self.resolve(&key)? else {
+            return Ok(None);
+        };
+        let (version, value) = (found.version, found.value.into_bytes());
+        let record = NodeRecord::decode_shared(&value).map_err(|flaw| malformed(&key, &flaw))?;
+        Ok(Some(resolve_birth(Found { version, record })))
     }
 
     /// The counter of a directory.
@@ -152,47 +166,121 @@ impl Reader<'_> {
 
     /// The nodes that entries lead to, in the same order.
     pub(crate) fn children(&self, entries: &[EntryRecord]) -> Result<Vec<Node>, Failure> {
-        let keys: Vec<Key> = entries
-            .iter()
-            .map(|entry| NodeRecord::key(entry.node, self.branch))
-            .collect();
-        let counter_keys: Vec<Key> = entries
+        let directories: Vec<_> = entries
             .iter()
             .filter(|entry| entry.is_directory())
-            .map(|entry| counter::key(entry.node, self.branch))
+            .map(|entry| entry.node)
             .collect();
-        let records = self.get_all(&keys)?;
-        let mut counters = self.get_all(&counter_keys)?.into_iter().zip(&counter_keys);
-        let mut nodes = Vec::with_capacity(entries.len());
-        for ((entry, key), record) in entries.iter().zip(&keys).zip(records) {
-            let record = record.ok_or_else(|| dangling(entry.node))?;
-            let decoded =
-                NodeRecord::decode(&record.value).map_err(|flaw| malformed(key, &flaw))?;
-            let counter = match entry.is_directory().then(|| counters.next()).flatten() {
-                Some((Some(found), key)) => {
-                    Counter::decode(&found.value).map_err(|flaw| malformed(key, &flaw))?
-                }
-                _ => Counter::default(),
+        let nodes: Vec<_> = entries.iter().map(|entry| entry.node).collect();
+        let records = self.gather(NODE, &nodes)?;
+        let mut counters = self.gather(COUNTER, &directories)?.into_iter();
+        let mut described = Vec::with_capacity(entries.len());
+        for (entry, record) in entries.iter().zip(records) {
+            let found = record.ok_or_else(|| dangling(entry.node))?;
+            let (version, value) = (found.version, found.value.into_bytes());
+            let record = NodeRecord::decode_shared(&value)
+                .map_err(|flaw| malformed(&NodeRecord::key(entry.node, self.branch), &flaw))?;
+            let counter = match entry
+                .is_directory()
+                .then(|| counters.next().flatten())
+                .flatten()
+            {
+                None => Counter::default(),
+                Some(found) => Counter::decode(&found.value)
+                    .map_err(|flaw| malformed(&counter::key(entry.node, self.branch), &flaw))?,
             };
-            nodes.push(describe(
+            described.push(describe(
                 entry.node,
                 self.branch,
-                record.version,
-                &decoded,
+                version,
+                &record,
                 &counter,
             ));
         }
-        Ok(nodes)
+        Ok(described)
     }
 
-    fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Record>>, Failure> {
-        let Some(first) = keys.first() else {
-            return Ok(Vec::new());
+    /// The records of some nodes (or directories) in one keyspace. Neighbouring ids are scanned together: children of one
+    /// directory have them, and a step of a scan costs less than a search.
+    fn gather(&self, keyspace: Keyspace, nodes: &[NodeId]) -> Result<Vec<Option<Record>>, Failure> {
+        let mut order: Vec<(NodeId, usize)> = nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| (*node, index))
+            .collect();
+        order.sort_unstable();
+        let mut records = vec![None; nodes.len()];
+        for cluster in order.chunk_by(|left, right| {
+            right.0.as_u64().saturating_sub(left.0.as_u64()) <= CLUSTER_GAP_MAX
+        }) {
+            if cluster.len() >= CLUSTER_SCAN_MIN {
+                self.scan_cluster(keyspace, cluster, &mut records)?;
+            } else {
+                self.get_cluster(keyspace, cluster, &mut records)?;
+            }
+        }
+        Ok(records)
+    }
+
+    fn get_cluster(
+        &self,
+        keyspace: Keyspace,
+        cluster: &[(NodeId, usize)],
+        records: &mut [Option<Record>],
+    ) -> Result<(), Failure> {
+        let keys: Vec<[u8; 12]> = cluster
+            .iter()
+            .map(|(node, _)| node_and_branch(*node, self.branch))
+            .collect();
+        let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+        let found = self
+            .engine
+            .multi_get(keyspace, &keys, self.at)
+            .map_err(from_engine)?;
+        for ((_, index), found) in cluster.iter().zip(found) {
+            if let Some(slot) = records.get_mut(*index) {
+                *slot = found;
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_cluster(
+        &self,
+        keyspace: Keyspace,
+        cluster: &[(NodeId, usize)],
+        records: &mut [Option<Record>],
+    ) -> Result<(), Failure> {
+        let (Some(first), Some(last)) = (cluster.first(), cluster.last()) else {
+            return Ok(());
         };
-        let bytes: Vec<&[u8]> = keys.iter().map(Key::bytes).collect();
-        self.engine
-            .multi_get(first.keyspace(), &bytes, self.at)
-            .map_err(from_engine)
+        let start = node_and_branch(first.0, self.branch);
+        let end = node_and_branch(
+            NodeId::from_u64(last.0.as_u64().saturating_add(1)),
+            self.branch,
+        );
+        let range = KeyRange::between(start, end);
+        let scan = self
+            .engine
+            .scan(keyspace, range, self.at, Direction::Forward)
+            .map_err(from_engine)?;
+        let mut wanted = cluster.iter().peekable();
+        for item in scan {
+            let (key, record) = item.map_err(from_engine)?;
+            while let Some((node, index)) = wanted.peek() {
+                match node_and_branch(*node, self.branch)[..].cmp(&key) {
+                    Ordering::Less => {}
+                    Ordering::Greater => break,
+                    Ordering::Equal => {
+                        if let Some(slot) = records.get_mut(*index) {
+                            *slot = Some(record.clone());
+                        }
+                    }
+                }
+                wanted.next();
+            }
+        }
+        Ok(())
     }
 
     /// Up to `limit` entries of a directory after a name, in byte order.

@@ -98,6 +98,8 @@ fn publish_item(
         }
         (_, found) => {
             if let Some(entry) = found {
+                // What goes may be a symbolic link on the way of the items that follow.
+                parents.path = None;
                 plan.release(&entry)?;
                 plan.set_entry(directory, &name, None)?;
             }

@@ -78,7 +78,8 @@ impl StoredBody {
         }
     }
 
-    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    /// Reads the body part of a record; `source` is the whole record, so that inline bytes need no copy.
+    pub(crate) fn decode(decoder: &mut Decoder<'_>, source: &Bytes) -> Result<Self, Malformed> {
         let size = decoder.varint("size")?;
         let digest = match decoder.u8("digest flag")? {
             0 => None,
@@ -91,7 +92,7 @@ impl StoredBody {
                 if bytes.len() as u64 != size || bytes.len() > INLINE_BYTES_MAX {
                     return Err(decoder.malformed("inline body as long as its size", bytes.len()));
                 }
-                StoredLayout::Inline(Bytes::copy_from_slice(bytes))
+                StoredLayout::Inline(source.slice_ref(bytes))
             }
             1 => StoredLayout::Embedded(decode_extents(decoder, size)?),
             2 => StoredLayout::Chunked(decoder.varint32("extent count")?),

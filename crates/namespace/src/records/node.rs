@@ -147,7 +147,13 @@ impl NodeRecord {
         encoder.finish()
     }
 
+    /// Reads a record.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::decode_shared(&Bytes::copy_from_slice(bytes))
+    }
+
+    /// Reads a record without copying its inline body, which then holds the memory of the whole record.
+    pub(crate) fn decode_shared(bytes: &Bytes) -> Result<Self, Malformed> {
         let mut decoder = Decoder::new(bytes, FORMAT)?;
         let kind = decode_kind(&mut decoder)?;
         let mode = decoder.varint32("mode")?;
@@ -170,7 +176,7 @@ impl NodeRecord {
                 node.links = decoder.varint32("links")?;
                 node.generation = Generation::new(decoder.varint("generation")?);
                 node.birth = Moment::from_stored(decoder.varint("version of the body")?);
-                node.body = StoredBody::decode(&mut decoder)?;
+                node.body = StoredBody::decode(&mut decoder, bytes)?;
             }
             _ => node.links = decoder.varint32("links")?,
         }

@@ -428,3 +428,26 @@ fn names_of_any_bytes_survive() {
         );
     }
 }
+
+#[test]
+fn a_link_that_a_publish_replaces_is_no_longer_followed_by_its_later_items() {
+    let mut run = Run::new(Store::new());
+    let publish = vec![(vec!["b", "b", "b"], 1), (vec!["b", "b", "a"], 1)];
+    for op in [
+        Op::MakeDir {
+            at: vec!["b"],
+            parents: false,
+        },
+        Op::Symlink {
+            at: vec!["b", "b"],
+            target: "../b",
+        },
+        Op::Publish {
+            items: publish,
+            parents: false,
+            expect: 0,
+        },
+    ] {
+        run.step(&op);
+    }
+}

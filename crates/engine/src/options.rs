@@ -62,6 +62,8 @@ pub struct Options {
     pub level0_tables: usize,
     /// The level below level 0, bytes; each one further down is ten times as large.
     pub level_base_bytes: u64,
+    /// The most that compactions read in a second, bytes; `None` for no limit.
+    pub compaction_bytes_per_second: Option<u64>,
     /// Compression of the upper levels.
     pub compression: Compression,
     /// Compression of the lowest level.
@@ -102,6 +104,7 @@ impl Default for Options {
             table_bytes: 64 << 20,
             level0_tables: 4,
             level_base_bytes: 256 << 20,
+            compaction_bytes_per_second: None,
             compression: Compression::Lz4,
             compression_bottom: Compression::Zstd,
         }

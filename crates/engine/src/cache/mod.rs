@@ -6,8 +6,8 @@
 //! Invariants: what is in the cache is what its checksum proved; blocks never change, so nothing is ever invalidated
 //! (table ids are not reused); the weight of all entries stays at or below the budget.
 
-#![allow(dead_code, unused_imports, reason = "joined with db next")]
-
 mod block_cache;
 
-pub(crate) use block_cache::{BlockCache, BlockKey, CacheFigures, CachedBlock, FillCache};
+#[cfg(test)]
+pub(crate) use block_cache::CacheFigures;
+pub(crate) use block_cache::{BlockCache, BlockKey, CachedBlock, FillCache};

@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use super::{
-    plan::{Action, KeySpan, LevelsView, Plan, Pressure, Reason, Run, TableInfo},
+    plan::{Action, KeySpan, LevelsView, Plan, Reason, Run, TableInfo},
     targets::Targets,
 };
 
@@ -92,19 +92,6 @@ pub(crate) fn choose(view: &LevelsView<'_>, options: &ChooseOptions<'_>) -> Opti
             Effort::Settle => plan_level0(view, options, targets.base, Reason::Settle),
             Effort::Balance => None,
         })
-}
-
-impl Pressure {
-    /// How far compaction is behind.
-    pub(crate) fn of(view: &LevelsView<'_>, level_base_bytes: u64) -> Self {
-        let targets = Targets::of(view, level_base_bytes);
-        let excess = |level| view.level_bytes(level).saturating_sub(targets.bytes(level));
-        Self {
-            level0_count: view.level(0).len(),
-            level0_bytes: view.level_bytes(0),
-            excess_bytes: (1..view.last()).map(excess).sum(),
-        }
-    }
 }
 
 /// How full something is, in hundredths.

@@ -1,6 +1,6 @@
 //! Choices, as a table: levels, and what is to be done.
 
-use super::{Action, ChooseOptions, Effort, LevelsView, Pressure, Reason, TableInfo, choose};
+use super::{Action, ChooseOptions, Effort, LevelsView, Reason, TableInfo, choose};
 use crate::table::{Garbage, Span, TableSummary};
 
 const MIB: u64 = 1 << 20;
@@ -284,19 +284,4 @@ fn garbage_at_the_bottom_is_rewritten_in_place() {
         "nothing",
         "what is below blocks it"
     );
-}
-
-#[test]
-fn pressure_is_what_is_over() {
-    let tables = vec![
-        (0, 9, summary("a-z", 64)),
-        (6, 2, summary("a-z", 300)),
-        (7, 1, summary("a-z", 1000)),
-    ];
-    let pressure = Pressure::of(&view(&tables), 256 * MIB);
-    assert_eq!(
-        (pressure.level0_count, pressure.level0_bytes),
-        (1, 64 * MIB)
-    );
-    assert_eq!(pressure.excess_bytes, 200 * MIB);
 }

@@ -69,15 +69,6 @@ pub(crate) struct Plan {
     pub(crate) deeper: Vec<KeySpan>,
 }
 
-/// How far compaction is behind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Pressure {
-    pub(crate) level0_count: usize,
-    pub(crate) level0_bytes: u64,
-    /// Bytes that all levels below 0 have over their targets.
-    pub(crate) excess_bytes: u64,
-}
-
 impl LevelsView<'_> {
     /// The number of the last level.
     pub(crate) fn last(&self) -> usize {

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     Error,
     compaction::{
-        Action, ChooseOptions, Effort, Job, LevelsView, NewTable, NoLimit, Plan, TableInfo, choose,
-        run,
+        Action, ChooseOptions, Effort, Job, LevelsView, NewTable, NoLimit, Plan, RateLimiter,
+        TableInfo, Throttle, choose, run,
     },
     manifest::{Edit, TableMeta},
     table::{Table, TableSummary},
@@ -108,6 +108,12 @@ impl Core {
             self.options.compression
         };
         let retention = Arc::clone(&self.retention.lock());
+        let rate = self.options.compaction_bytes_per_second;
+        let limiter = rate.map(|rate| RateLimiter::new(Arc::clone(&self.env.clock), rate));
+        let throttle: &dyn Throttle = match &limiter {
+            Some(limiter) => limiter,
+            None => &NoLimit,
+        };
         let job = Job {
             inputs: inputs.runs.clone(),
             deeper: plan.deeper,
@@ -115,7 +121,7 @@ impl Core {
             table_options: table_options(&self.options, compression),
             table_bytes: self.options.table_bytes,
             expires_at: &|_, _| None,
-            throttle: &NoLimit,
+            throttle,
             cancel: &writing.cancel,
         };
         let outputs = run(job, &mut || self.create_table(writing, made))?;

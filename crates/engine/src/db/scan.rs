@@ -1,31 +1,24 @@
 //! Ordered iteration at one version over all sources of a view.
-//!
-//! A step takes the lowest (or, in reverse, highest) key at which a source stands; of the sources
-//! at it, the newest decides; range tombstones of any source hide what is older than they are.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nokv_types::Version;
 
 use super::{
-    memory::Memory,
-    source::{Bounds, LevelSource, MemorySource, Source},
+    source::{Bounds, ScanCover, ScanSource},
     tables::Tables,
     view::View,
 };
-use crate::{Direction, Error, KeyRange, Keyspace, Record, entry::EntryKind};
+use crate::{Direction, Error, KeyRange, Keyspace, Record, merge::VisibleMerge, table::Table};
 
 /// The entries of a range, at one version, in order: an iterator of `(user key, record)`.
 ///
-/// **Guarantees**: exactly the entries that were visible at its version when it began, however much
-/// is written meanwhile. It holds memtables and tables of that moment until dropped: drop it, or
-/// page, when it takes minutes.
+/// **Guarantees**: exactly the entries that were visible at its version when it began, however much is written
+/// meanwhile. It holds memtables and tables of that moment until dropped: drop it, or page, when it takes minutes.
 /// **Errors**: `Corrupt`, `Io`; after one it ends.
 pub struct Scan {
-    /// Newest first.
-    sources: Vec<Source>,
-    memories: Vec<Arc<Memory>>,
-    tables: Arc<Tables>,
+    merge: VisibleMerge<ScanSource, ScanCover>,
     bounds: Bounds,
     is_done: bool,
 }
@@ -52,122 +45,92 @@ impl Scan {
             at,
             direction,
         };
-        let mut scan = Self {
-            sources: Vec::new(),
-            memories: view.memories().cloned().collect(),
-            tables: Arc::clone(&view.tables),
-            is_done: range.end().is_some_and(|end| end <= range.start()),
+        let is_done = range.end().is_some_and(|end| end <= range.start());
+        let (sources, covers) = if is_done {
+            (Vec::new(), Vec::new())
+        } else {
+            (sources(view, &bounds)?, covers(view))
+        };
+        let limit = match direction {
+            Direction::Forward => bounds.end.as_ref().map(|end| end.to_vec()),
+            Direction::Reverse => Some(bounds.start.to_vec()),
+        };
+        Ok(Self {
+            merge: VisibleMerge::new((sources, covers), direction, at, limit),
             bounds,
-        };
-        if !scan.is_done {
-            scan.add_sources()?;
-        }
-        Ok(scan)
+            is_done,
+        })
     }
+}
 
-    fn add_sources(&mut self) -> Result<(), Error> {
-        let memories = self.memories.iter().map(|memory| MemorySource::new(memory));
-        self.sources.extend(memories.map(Source::Memory));
-        for (level, tables) in self.tables.levels.iter().enumerate() {
-            let own: Vec<_> = tables
-                .iter()
-                .filter(|table| self.overlaps(table))
-                .cloned()
-                .collect();
-            if level == 0 {
-                let each = own.into_iter().map(|table| LevelSource::new(vec![table]));
-                self.sources
-                    .extend(each.map(|source| Source::Level(Box::new(source))));
-            } else if !own.is_empty() {
-                self.sources
-                    .push(Source::Level(Box::new(LevelSource::new(own))));
+/// Newest first.
+fn sources(view: &View, bounds: &Bounds) -> Result<Vec<ScanSource>, Error> {
+    let memories = view.memories();
+    let mut sources: Vec<_> = memories
+        .map(|memory| ScanSource::memory(memory, bounds))
+        .collect();
+    for (level, tables) in view.tables.levels.iter().enumerate() {
+        if level == 0 {
+            for table in tables.iter().filter(|table| overlaps(table, bounds)) {
+                sources.push(ScanSource::tables(std::slice::from_ref(table), bounds)?);
+            }
+        } else {
+            let own = tables_within(tables, bounds);
+            if !own.is_empty() {
+                sources.push(ScanSource::tables(own, bounds)?);
             }
         }
-        self.sources
-            .iter_mut()
-            .try_for_each(|source| source.seek(&self.bounds))
     }
+    Ok(sources)
+}
 
-    fn overlaps(&self, table: &crate::table::Table) -> bool {
-        let summary = table.summary();
-        summary.largest.as_slice() >= self.bounds.start.as_ref()
-            && self
-                .bounds
-                .end
-                .as_ref()
-                .is_none_or(|end| summary.smallest.as_slice() < end)
-            && summary.version_min <= self.bounds.at
-    }
+fn covers(view: &View) -> Vec<ScanCover> {
+    let memories = view.memories().cloned().map(ScanCover::Memory);
+    let tables: Option<Arc<Tables>> =
+        (!view.tables.with_tombstones.is_empty()).then(|| Arc::clone(&view.tables));
+    memories.chain(tables.map(ScanCover::Tables)).collect()
+}
 
-    /// The next key in order over all sources, within the range.
-    fn current(&self) -> Option<&[u8]> {
-        let keys = self.sources.iter().filter_map(Source::key);
-        let key = match self.bounds.direction {
-            Direction::Forward => keys.min(),
-            Direction::Reverse => keys.max(),
-        }?;
-        let is_inside = self.bounds.start.as_ref() <= key
-            && self
-                .bounds
-                .end
-                .as_ref()
-                .is_none_or(|end| key < end.as_ref());
-        is_inside.then_some(key)
-    }
+/// The tables of a sorted level that may have keys of the scan.
+fn tables_within<'a>(tables: &'a [Arc<Table>], bounds: &Bounds) -> &'a [Arc<Table>] {
+    let start = tables.partition_point(|table| table.summary().largest < bounds.start);
+    let end = bounds.end.as_ref().map_or(tables.len(), |end| {
+        tables.partition_point(|table| table.summary().smallest.as_slice() < end)
+    });
+    tables.get(start..end).unwrap_or_default()
+}
 
-    /// The visible record of `key`, at which at least one source stands.
-    fn visible(&self, key: &[u8]) -> Option<Record> {
-        let at = self.bounds.at;
-        let source = self
-            .sources
-            .iter()
-            .find(|source| source.key() == Some(key))?;
-        let (version, kind) = source.entry(at)?;
-        if kind == EntryKind::Delete {
-            return None;
-        }
-        let memories = self
-            .memories
-            .iter()
-            .filter_map(|memory| memory.covering(key, at))
-            .max();
-        let cover = memories.max(self.tables.covering(key, at));
-        if cover.is_some_and(|cover| cover > version) {
-            return None;
-        }
-        source.record(at)
-    }
-
-    fn step(&mut self) -> Result<Option<(Bytes, Option<Record>)>, Error> {
-        let Some(key) = self.current().map(Bytes::copy_from_slice) else {
-            return Ok(None);
-        };
-        let record = self.visible(&key);
-        for source in &mut self.sources {
-            if source.key() == Some(&key) {
-                source.step(&self.bounds)?;
-            }
-        }
-        Ok(Some((key.slice(1..), record)))
-    }
+fn overlaps(table: &Table, bounds: &Bounds) -> bool {
+    let summary = table.summary();
+    let end = bounds.end.as_deref();
+    summary.largest.as_slice() >= bounds.start.as_ref()
+        && end.is_none_or(|end| summary.smallest.as_slice() < end)
+        && summary.version_min <= bounds.at
 }
 
 impl Iterator for Scan {
     type Item = Result<(Bytes, Record), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.is_done {
-            match self.step() {
-                Ok(Some((key, Some(record)))) => return Some(Ok((key, record))),
-                Ok(Some((_, None))) => {}
-                Ok(None) => self.is_done = true,
-                Err(error) => {
-                    self.is_done = true;
-                    return Some(Err(error));
-                }
+        if self.is_done {
+            return None;
+        }
+        match self.merge.next() {
+            Ok(true) => {
+                let key = self.merge.key().get(1..).unwrap_or_default();
+                let version = Version::from_u64(self.merge.version());
+                let value = self.merge.value()?;
+                Some(Ok((Bytes::copy_from_slice(key), Record { version, value })))
+            }
+            Ok(false) => {
+                self.is_done = true;
+                None
+            }
+            Err(error) => {
+                self.is_done = true;
+                Some(Err(error))
             }
         }
-        None
     }
 }
 

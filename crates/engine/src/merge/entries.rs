@@ -1,7 +1,7 @@
 //! What a compaction reads: every entry of all inputs, in table order, each (key, version) once.
 
 use super::{heap::Heap, level::LevelCursor};
-use crate::{Error, entry::EntryKind};
+use crate::Error;
 
 /// The merge of a compaction, at an entry or at the end.
 pub(crate) struct EntryMerge {

@@ -13,17 +13,6 @@ use crate::{
     table::{CursorOptions, Table, TableCursor},
 };
 
-/// The tables of a level that may have entries of `key`: one, or two where a range tombstone ends at `key`.
-pub(crate) fn tables_at<'a>(
-    tables: &'a [Arc<Table>],
-    key: &'a [u8],
-) -> impl Iterator<Item = &'a Arc<Table>> {
-    let first = tables.partition_point(|table| table.summary().largest.as_slice() < key);
-    let rest = tables.get(first..).unwrap_or_default();
-    rest.iter()
-        .take_while(move |table| table.summary().smallest.as_slice() <= key)
-}
-
 /// A cursor over the entries of the tables, at an entry or at none.
 pub(crate) struct LevelCursor {
     tables: Arc<[Arc<Table>]>,

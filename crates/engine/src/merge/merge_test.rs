@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{Cover, EntryMerge, LevelCursor, Source, TableSource, VisibleMerge, tables_at};
+use super::{Cover, EntryMerge, LevelCursor, TableSource, VisibleMerge};
 use crate::{
     Compression, Direction,
     entry::{EntryKind, RangeTombstone},
     table::{
-        CursorOptions, LookupKey, Table, TableOptions,
+        CursorOptions, Table, TableOptions,
         testing::{OwnedEntry, sort, table},
     },
 };
@@ -66,7 +66,6 @@ fn level(run: &[OwnedEntry], tombstones: &[RangeTombstone]) -> Arc<[Arc<Table>]>
         block_bytes: 60,
         partition_bytes: 150,
         compression: Compression::None,
-        ..TableOptions::default()
     };
     let groups: Vec<_> = run.chunk_by(|a, b| a.key == b.key).collect();
     let mut tables = Vec::new();
@@ -177,22 +176,5 @@ proptest! {
         let mut expected = runs.concat();
         sort(&mut expected);
         prop_assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn a_level_is_asked_at_the_right_table(runs in runs(), key in keys(), at in 0..42_u64) {
-        let tables = level(&runs[0], &[]);
-        let found = tables_at(&tables, &key)
-            .find_map(|table| table.get(&LookupKey::new(&key), at).unwrap())
-            .map(|found| found.version);
-        let own = runs[0].iter().filter(|entry| entry.key == key && entry.version <= at);
-        prop_assert_eq!(found, own.map(|entry| entry.version).max());
-        let mut source = TableSource::forward(cursor(&tables, None, None), &key, at).unwrap();
-        let mut keys = 0;
-        while source.key().is_some() {
-            source.advance().unwrap();
-            keys += 1;
-        }
-        prop_assert!(keys <= tables.iter().map(|t| t.summary().key_count).sum::<u64>());
     }
 }

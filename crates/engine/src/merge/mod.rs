@@ -7,8 +7,6 @@
 //! Invariants: sources are given newest first, and of two entries with the same key and version the earlier source's
 //! counts; no entry is copied but its key, into a buffer that is used again.
 
-#![allow(dead_code, unused_imports, reason = "joined with db next")]
-
 mod entries;
 mod heap;
 mod level;
@@ -19,6 +17,6 @@ mod visible;
 mod merge_test;
 
 pub(crate) use entries::EntryMerge;
-pub(crate) use level::{LevelCursor, tables_at};
+pub(crate) use level::LevelCursor;
 pub(crate) use scan::{Cover, Source, VisibleMerge};
 pub(crate) use visible::TableSource;

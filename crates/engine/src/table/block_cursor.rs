@@ -244,7 +244,7 @@ impl BlockCursor {
             self.key
                 .extend_from_slice(interval.keys.get(range.clone()).unwrap_or_default());
             self.offset = *offset;
-            self.current = Some(entry.clone());
+            self.current = Some(*entry);
         }
         Ok(())
     }

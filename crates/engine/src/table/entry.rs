@@ -90,7 +90,6 @@ fn decode_or_none(entries: &[u8], offset: usize, form: VersionForm) -> Option<En
     let shared = u32::try_from(take(&mut bytes)?).ok()?;
     let rest = u32::try_from(take(&mut bytes)?).ok()?;
     let value = take(&mut bytes)?;
-    #[expect(clippy::cast_possible_truncation, reason = "masked to three bits")]
     let kind = EntryKind::from_number((value & ((1 << KIND_BITS) - 1)) as u8)?;
     let delta = match (form.bytes, bytes.first_chunk::<8>()) {
         (0, _) => 0,

@@ -49,7 +49,6 @@ fn options(compression: Compression) -> TableOptions {
         block_bytes,
         partition_bytes,
         compression,
-        ..TableOptions::default()
     }
 }
 
@@ -103,7 +102,7 @@ fn golden_files_are_read_in_full() {
         assert_eq!(table.verify().expect("sound"), entries.len() as u64);
         assert_eq!(
             table.range_tombstones().iter().collect::<Vec<_>>(),
-            [tombstone.clone()]
+            std::slice::from_ref(&tombstone)
         );
         let mut cursor = TableCursor::new(Arc::clone(&table), CursorOptions::default());
         cursor.seek_to_first().expect("sound");

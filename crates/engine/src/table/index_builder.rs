@@ -57,10 +57,6 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// About the size of the payload if it ended now.
     pub(crate) fn byte_count(&self) -> usize {
         let filter_bytes = self.hashes.len() * filter::BITS_PER_KEY / 8;

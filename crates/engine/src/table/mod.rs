@@ -15,12 +15,6 @@
 //! [`filter`], [`index_builder`] and [`index_block`], [`footer`], [`garbage`] and [`summary`], then [`writer`],
 //! [`reader`], [`block_cursor`] and [`cursor`].
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the layers above are being joined"
-)]
-
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_bytes;
 mod block_cursor;
@@ -52,8 +46,9 @@ mod writer;
 
 pub(crate) use cursor::{CursorOptions, Reading, TableCursor};
 pub(crate) use data_block::DataBlock;
+#[cfg(test)]
 pub(crate) use garbage::{Garbage, Span};
 pub(crate) use index_block::IndexBlock;
-pub(crate) use reader::{LookupKey, Table, TableEntry};
+pub(crate) use reader::{LookupKey, Table};
 pub(crate) use summary::TableSummary;
-pub(crate) use writer::{FilterPolicy, TableOptions, TableWriter};
+pub(crate) use writer::{TableOptions, TableWriter};

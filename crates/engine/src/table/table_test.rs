@@ -53,7 +53,6 @@ fn options() -> impl Strategy<Value = TableOptions> {
             block_bytes,
             partition_bytes,
             compression,
-            ..TableOptions::default()
         },
     )
 }
@@ -229,7 +228,6 @@ fn small(compression: Compression) -> (Vec<OwnedEntry>, Arc<dyn File>) {
         block_bytes: 256,
         partition_bytes: 200,
         compression,
-        ..TableOptions::default()
     };
     write(&file, &entries, &[tombstone], options);
     (entries, file)

@@ -32,17 +32,6 @@ pub(crate) struct TableOptions {
     /// Payload of an index partition with its filter.
     pub(crate) partition_bytes: usize,
     pub(crate) compression: Compression,
-    pub(crate) filter: FilterPolicy,
-}
-
-/// Whether keys are entered in filters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum FilterPolicy {
-    /// Ten bits a key; absent keys are told in 99 of 100 cases without reading a data block.
-    #[default]
-    Bloom,
-    /// None: for tables that are only scanned.
-    None,
 }
 
 impl Default for TableOptions {
@@ -51,7 +40,6 @@ impl Default for TableOptions {
             block_bytes: 8 << 10,
             partition_bytes: PARTITION_BYTES,
             compression: Compression::Lz4,
-            filter: FilterPolicy::Bloom,
         }
     }
 }
@@ -126,7 +114,7 @@ impl TableWriter {
         let is_new_key = order == Ordering::Less;
         self.account((key, is_new_key), version, kind, entry_bytes as u64);
         let is_partition_new = self.partition.hash_count() == 0;
-        if self.options.filter == FilterPolicy::Bloom && (is_new_key || is_partition_new) {
+        if is_new_key || is_partition_new {
             self.partition.add_hash(filter::hash(key));
         }
         self.block.add(key, version, kind, value);
@@ -151,11 +139,6 @@ impl TableWriter {
     pub(crate) fn byte_count(&self) -> u64 {
         let open = self.block.byte_count() + self.partition.byte_count();
         self.offset() + open as u64
-    }
-
-    /// Whether nothing was added.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.summary.is_empty()
     }
 
     /// Writes what is left and syncs the file.

@@ -1,4 +1,5 @@
-//! Any bytes as a block of a table: frame, data block, summary. The same function as the property test of the engine.
+//! Any bytes as a block of a table: frame, data block, summary. The same function as the property
+//! test of the engine.
 //!
 //! `cargo +nightly fuzz run table_block`
 

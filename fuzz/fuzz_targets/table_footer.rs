@@ -1,4 +1,5 @@
-//! Any bytes as a whole table file: footer first. The same function as the property test of the engine.
+//! Any bytes as a whole table file: footer first. The same function as the property test of the
+//! engine.
 //!
 //! `cargo +nightly fuzz run table_footer`
 

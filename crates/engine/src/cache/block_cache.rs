@@ -1,7 +1,8 @@
 //! A sharded cache with byte weights over `quick_cache`.
 //!
-//! Its replacement is S3-FIFO-like: a block that is read once passes through a small probation queue and does not
-//! push out what is read again and again. Compactions and verifications don't fill it at all ([`FillCache::No`]).
+//! Its replacement is S3-FIFO-like: a block that is read once passes through a small probation
+//! queue and does not push out what is read again and again. Compactions and verifications don't
+//! fill it at all ([`FillCache::No`]).
 
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
@@ -10,14 +11,15 @@ use quick_cache::{
 
 use crate::table::{DataBlock, IndexBlock};
 
-/// Memory of an entry beside the block's bytes: slot, key, hash table, ghost, and the heads of the allocations.
+/// Memory of an entry beside the block's bytes: slot, key, hash table, ghost, and the heads of the
+/// allocations.
 const ENTRY_BYTES: usize = 160;
 
 /// Blocks are assumed to be of this size for sizing the cache's tables.
 const USUAL_BLOCK_BYTES: usize = 8 << 10;
 
-/// The part of the budget that a shard has, at least: entries heavier than a shard's part are not cached, so this
-/// lets blocks of some MiB in.
+/// The part of the budget that a shard has, at least: entries heavier than a shard's part are not
+/// cached, so this lets blocks of some MiB in.
 const SHARD_BYTES_MIN: usize = 4 << 20;
 
 const SHARDS_MAX: usize = 64;

@@ -2,17 +2,18 @@
 //!
 //! | | when | what |
 //! |---|---|---|
-//! | A | level 0 has `level0_tables` tables, and is further over than any level | all of level 0 into the base level |
+//! | A | level 0 is full, and further over than any level | all of it into the base level |
 //! | B | a level is over its target | the table that overlaps least of the next level, into that |
-//! | C | a table has many deletions or a range tombstone that the horizon has passed | it, into the next level |
+//! | C | a table has many deletions below the horizon | it, into the next level |
 //! | D | a table with nothing below has a fifth of droppable content | it alone, in its place |
-//! | E | nothing of that, and the effort is `Settle` | as A with any number of tables; as D from a twentieth on |
+//! | E | nothing, and the effort is `Settle` | A from one table, D from a twentieth on |
 //!
-//! A table that overlaps nothing in the next level is moved, not merged, unless it is small: then small tables
-//! would pile up. For the same reason a merge takes small neighbours of its range in the output level with it.
+//! A table that overlaps nothing in the next level is moved, not merged, unless it is small: then
+//! small tables would pile up. For the same reason a merge takes small neighbours of its range in
+//! the output level with it.
 //!
-//! Invariant: every plan gets the tree closer to rest (fewer tables in level 0, less over target, deletions deeper,
-//! less garbage), so choosing and running until `None` ends.
+//! Invariant: every plan gets the tree closer to rest (fewer tables in level 0, less over target,
+//! deletions deeper, less garbage), so choosing and running until `None` ends.
 
 use std::ops::Range;
 
@@ -21,7 +22,8 @@ use super::{
     targets::Targets,
 };
 
-/// Tables of level 0 that one compaction takes: bounds its memory (a cursor and a block each) and its duration.
+/// Tables of level 0 that one compaction takes: bounds its memory (a cursor and a block each) and
+/// its duration.
 const LEVEL0_INPUTS_MAX: usize = 32;
 
 /// A table with one deletion in so many entries is pushed down.
@@ -147,7 +149,8 @@ fn plan_size(view: &LevelsView<'_>, options: &ChooseOptions<'_>, level: usize) -
             .summary
             .garbage
             .droppable(options.horizon, options.pins);
-        // Rewritten bytes for a byte that leaves the level, in thousandths; what is dropped counts double.
+        // Rewritten bytes for a byte that leaves the level, in thousandths; what is dropped counts
+        // double.
         let gain = table.summary.bytes.saturating_add(garbage).max(1);
         (
             overlap.sum::<u64>().saturating_mul(1000) / gain,

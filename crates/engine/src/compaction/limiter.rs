@@ -21,8 +21,8 @@ impl Throttle for NoLimit {
 
 /// At most so many bytes a second, shared by all who take.
 ///
-/// **Guarantees**: after `n` bytes at least `n / rate` seconds have passed, less [`RateLimiter::BURST`]; nobody waits
-/// for more than what was taken before.
+/// **Guarantees**: after `n` bytes at least `n / rate` seconds have passed, less
+/// [`RateLimiter::BURST`]; nobody waits for more than what was taken before.
 pub(crate) struct RateLimiter {
     clock: Arc<dyn Clock>,
     bytes_per_second: u64,

@@ -12,7 +12,8 @@ pub(crate) struct TableInfo<'a> {
 
 /// The levels of a store.
 ///
-/// **Shape**: `levels[0]` newest first; each other level by key. All levels that may ever be used are there.
+/// **Shape**: `levels[0]` newest first; each other level by key. All levels that may ever be used
+/// are there.
 #[derive(Clone, Debug)]
 pub(crate) struct LevelsView<'a> {
     pub(crate) levels: Vec<Vec<TableInfo<'a>>>,
@@ -48,7 +49,8 @@ pub(crate) enum Reason {
     Level0,
     /// A level is over its target.
     Size,
-    /// A table has many deletions or a range tombstone: they free nothing before they are at the bottom.
+    /// A table has many deletions or a range tombstone: they free nothing before they are at the
+    /// bottom.
     Tombstones,
     /// A table at the bottom has much that nobody can read any more.
     Garbage,
@@ -64,8 +66,8 @@ pub(crate) struct Plan {
     /// Newest first.
     pub(crate) inputs: Vec<Run>,
     pub(crate) output_level: usize,
-    /// What lies below the output level within the range of the inputs, in order, not overlapping: there, deletions
-    /// must be kept.
+    /// What lies below the output level within the range of the inputs, in order, not overlapping:
+    /// there, deletions must be kept.
     pub(crate) deeper: Vec<KeySpan>,
 }
 

@@ -1,7 +1,8 @@
 //! Which versions of one key a compaction keeps.
 //!
-//! An entry is seen by reads in `version..until`: `until` is the version of the next newer entry of the key, or of the
-//! oldest range tombstone newer than the entry that covers the key, or when it expires, whichever is lowest.
+//! An entry is seen by reads in `version..until`: `until` is the version of the next newer entry of
+//! the key, or of the oldest range tombstone newer than the entry that covers the key, or when it
+//! expires, whichever is lowest.
 //!
 //! | | entry | retained read in `version..until` | below | then |
 //! |---|---|---|---|---|
@@ -9,7 +10,7 @@
 //! | B | put | yes | any | kept |
 //! | C | put that expires | only after it expired | any | becomes a deletion, then as D to F |
 //! | D | deletion above the horizon | yes | any | kept |
-//! | E | deletion at or below it | yes | an older entry is kept, or a lower level may have one | kept |
+//! | E | deletion at or below it | yes | an older entry is kept, or may be there | kept |
 //! | F | deletion at or below it | yes | nothing | dropped: absent is the same |
 //!
 //! Invariant: of each key, entries come newest first, and what is kept goes out newest first.

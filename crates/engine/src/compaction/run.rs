@@ -1,9 +1,11 @@
 //! Does a compaction: merges the inputs, prunes, writes the outputs.
 //!
 //! Invariants:
-//! - nothing is decided here: [`super::choose`] said what, [`super::prune`] and [`super::sweep`] say what stays;
+//! - nothing is decided here: [`super::choose`] said what, [`super::prune`] and [`super::sweep`]
+//!   say what stays;
 //! - an output ends between two keys, never between versions of one;
-//! - every output is synced when `run` returns; on an error none is of use, and the caller removes those it made.
+//! - every output is synced when `run` returns; on an error none is of use, and the caller removes
+//!   those it made.
 
 use std::{
     path::PathBuf,

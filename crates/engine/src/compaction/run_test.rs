@@ -1,4 +1,5 @@
-//! Compactions against an oracle: what a retained read sees does not change, and nothing superfluous stays.
+//! Compactions against an oracle: what a retained read sees does not change, and nothing
+//! superfluous stays.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,7 +57,8 @@ fn changes(count: usize) -> impl Strategy<Value = Vec<(u64, Change)>> {
     })
 }
 
-/// The changes, one after another in time, dealt to as many sources as there are cuts and one, oldest first.
+/// The changes, one after another in time, dealt to as many sources as there are cuts and one,
+/// oldest first.
 fn deal(changes: &[(u64, Change)], cuts: &[usize]) -> Vec<Content> {
     let mut sources = vec![Content::default(); cuts.len() + 1];
     for (place, (version, change)) in changes.iter().enumerate() {
@@ -81,7 +83,8 @@ fn deal(changes: &[(u64, Change)], cuts: &[usize]) -> Vec<Content> {
             Change::DeleteRange(..) => {}
         }
     }
-    // In one version, the first change of a key counts, wherever it was dealt to: sources agree on it.
+    // In one version, the first change of a key counts, wherever it was dealt to: sources agree on
+    // it.
     let mut seen = BTreeSet::new();
     for source in &mut sources {
         source
@@ -247,7 +250,8 @@ proptest! {
             tombstone.hides(&e.key, e.version, u64::MAX)
         };
         for entry in &output.entries {
-            let seen = |at: &u64| visible(sources.iter(), *at).get(&entry.key) == Some(&entry.value);
+            let read = |at: u64| visible(sources.iter(), at).remove(&entry.key);
+            let seen = |at: &u64| read(*at).as_ref() == Some(&entry.value);
             let older = |e: &&OwnedEntry| e.key == entry.key && e.version < entry.version;
             let is_needed = match entry.kind {
                 EntryKind::Put if entry.version > horizon => true,

@@ -1,11 +1,12 @@
 //! The range tombstones of a compaction: what they hide, and which of them are still needed.
 //!
-//! A tombstone at version `t` of a fragment, the next newer one there being at `u`, is what reads in `t..u` meet. It is
-//! needed when such a read is retained, and there is something for it to hide: an entry older than it that is kept
-//! (for a pin), or anything in a lower level, or it is above the horizon itself.
+//! A tombstone at version `t` of a fragment, the next newer one there being at `u`, is what reads
+//! in `t..u` meet. It is needed when such a read is retained, and there is something for it to
+//! hide: an entry older than it that is kept (for a pin), or anything in a lower level, or it is
+//! above the horizon itself.
 //!
-//! Invariants: fragments are disjoint and in order; outputs ask for their part of the keys in order; the parts of a
-//! fragment that crosses two outputs are judged each for itself.
+//! Invariants: fragments are disjoint and in order; outputs ask for their part of the keys in
+//! order; the parts of a fragment that crosses two outputs are judged each for itself.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,8 @@ use crate::{entry::RangeTombstone, tombstones::Tombstones};
 pub(crate) struct Sweep {
     fragments: Vec<Fragment>,
     deeper: Vec<KeySpan>,
-    /// Fragments that hide entries that the current output keeps, with the lowest version of those.
+    /// Fragments that hide entries that the current output keeps, with the lowest version of
+    /// those.
     used: BTreeMap<usize, u64>,
     /// The fragment of the key asked last, or the next one.
     place: usize,
@@ -66,7 +68,8 @@ impl Sweep {
         }
     }
 
-    /// The oldest tombstone above `version` that covers `key`. Keys are asked for in ascending order.
+    /// The oldest tombstone above `version` that covers `key`. Keys are asked for in ascending
+    /// order.
     #[inline]
     pub(crate) fn covered_at(&mut self, key: &[u8], version: u64) -> Option<u64> {
         while self

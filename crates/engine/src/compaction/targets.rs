@@ -1,7 +1,8 @@
 //! How large each level should be, from how large the last one is.
 //!
-//! Fixed targets (256 MiB, 2.5 GiB, ...) would let a store of 300 MiB have nearly all of its data twice. Targets that
-//! follow the last level keep what is above it near a ninth. Source: dynamic level targets, Dong et al., CIDR 2017.
+//! Fixed targets (256 MiB, 2.5 GiB, ...) would let a store of 300 MiB have nearly all of its data
+//! twice. Targets that follow the last level keep what is above it near a ninth. Source: dynamic
+//! level targets, Dong et al., CIDR 2017.
 
 use super::plan::LevelsView;
 

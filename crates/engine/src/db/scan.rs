@@ -14,9 +14,9 @@ use crate::{Direction, Error, KeyRange, Keyspace, Record, merge::VisibleMerge, t
 
 /// The entries of a range, at one version, in order: an iterator of `(user key, record)`.
 ///
-/// **Guarantees**: exactly the entries that were visible at its version when it began, however much is written
-/// meanwhile. It holds memtables and tables of that moment until dropped: drop it, or page, when it takes minutes.
-/// **Errors**: `Corrupt`, `Io`; after one it ends.
+/// **Guarantees**: exactly the entries that were visible at its version when it began, however much
+/// is written meanwhile. It holds memtables and tables of that moment until dropped: drop it, or
+/// page, when it takes minutes. **Errors**: `Corrupt`, `Io`; after one it ends.
 pub struct Scan {
     merge: VisibleMerge<ScanSource, ScanCover>,
     bounds: Bounds,

@@ -1,10 +1,10 @@
 //! A binary heap of source numbers whose order lies outside, in the sources.
 //!
-//! `std::collections::BinaryHeap` can't be used: its order must be in its elements, and the order here is by keys that
-//! the sources lend.
+//! `std::collections::BinaryHeap` can't be used: its order must be in its elements, and the order
+//! here is by keys that the sources lend.
 //!
-//! Invariant: `is_before` is a strict order over the numbers in the heap, and only the top's place changes between
-//! two calls.
+//! Invariant: `is_before` is a strict order over the numbers in the heap, and only the top's place
+//! changes between two calls.
 
 /// Numbers, the first of them on top.
 #[derive(Default)]

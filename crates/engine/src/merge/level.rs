@@ -1,7 +1,8 @@
 //! A walk over tables that follow each other: those of a level below 0, or a single one.
 //!
-//! Invariants: the tables are in order and share no key (they may meet in one where a range tombstone ends); a table
-//! is touched only when the walk reaches it, so a scan of one directory costs one table of each level.
+//! Invariants: the tables are in order and share no key (they may meet in one where a range
+//! tombstone ends); a table is touched only when the walk reaches it, so a scan of one directory
+//! costs one table of each level.
 
 use std::sync::Arc;
 
@@ -130,7 +131,8 @@ impl LevelCursor {
         self.find_down()
     }
 
-    /// While the current table has no more entries, the next one's first, unless it is beyond the bounds.
+    /// While the current table has no more entries, the next one's first, unless it is beyond the
+    /// bounds.
     fn find_up(&mut self) -> Result<(), Error> {
         while self
             .cursor

@@ -1,12 +1,14 @@
 //! What a scan shows: each visible key once, at one version, over all sources.
 //!
-//! Invariants: of the entries that the sources have of a key, the one with the highest version counts, whichever
-//! source it is in; a key whose entry is a deletion, or was written below a range tombstone's version, is not shown.
+//! Invariants: of the entries that the sources have of a key, the one with the highest version
+//! counts, whichever source it is in; a key whose entry is a deletion, or was written below a range
+//! tombstone's version, is not shown.
 
 use super::heap::Heap;
 use crate::{Direction, Error, Value, entry::EntryKind};
 
-/// One ordered source of a scan: a memtable, a table, a level. It knows the scan's version and direction.
+/// One ordered source of a scan: a memtable, a table, a level. It knows the scan's version and
+/// direction.
 pub(crate) trait Source {
     /// The current key; `None` when there are no more.
     fn key(&self) -> Option<&[u8]>;
@@ -43,7 +45,8 @@ pub(crate) struct VisibleMerge<S, C> {
 }
 
 impl<S: Source, C: Cover> VisibleMerge<S, C> {
-    /// Merges sources that stand at their first keys. A forward scan ends before `limit`, a reverse one after it.
+    /// Merges sources that stand at their first keys. A forward scan ends before `limit`, a reverse
+    /// one after it.
     pub(crate) fn new(
         (sources, covers): (Vec<S>, Vec<C>),
         direction: Direction,
@@ -68,7 +71,8 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
         }
     }
 
-    /// To the next visible key; whether there is one. After `false` or an error, not to be called again.
+    /// To the next visible key; whether there is one. After `false` or an error, not to be called
+    /// again.
     ///
     /// # Errors
     /// `Corrupt`; I/O.

@@ -1,7 +1,8 @@
-//! The tables of one run as a [`Source`] of a scan: of each key, the newest entry at or below one version.
+//! The tables of one run as a [`Source`] of a scan: of each key, the newest entry at or below one
+//! version.
 //!
-//! Invariant: of the versions of a key exactly one entry is shown, or none if all are newer; a key with very many
-//! versions is not walked through but sought past ([`STEPS_MAX`]).
+//! Invariant: of the versions of a key exactly one entry is shown, or none if all are newer; a key
+//! with very many versions is not walked through but sought past ([`STEPS_MAX`]).
 
 use bytes::Bytes;
 
@@ -57,7 +58,8 @@ impl TableSource {
         }
     }
 
-    /// From the newest entry of a key to the newest that is visible, of this key or the next that has one.
+    /// From the newest entry of a key to the newest that is visible, of this key or the next that
+    /// has one.
     fn settle_forward(&mut self) -> Result<(), Error> {
         let mut steps = 0_usize;
         while self.cursor.is_valid() && self.cursor.version() > self.at {
@@ -89,7 +91,8 @@ impl TableSource {
         self.settle_forward()
     }
 
-    /// From the oldest entry of a key up to its newest visible one; keys without one are passed over.
+    /// From the oldest entry of a key up to its newest visible one; keys without one are passed
+    /// over.
     fn settle_reverse(&mut self) -> Result<(), Error> {
         self.found = None;
         while self.cursor.is_valid() && self.found.is_none() {

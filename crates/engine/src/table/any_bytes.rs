@@ -1,7 +1,8 @@
-//! What decoders of tables do with any bytes at all: nothing but answer. Shared by the property tests and by the fuzz
-//! targets (`fuzz/fuzz_targets/table_*.rs`).
+//! What decoders of tables do with any bytes at all: nothing but answer. Shared by the property
+//! tests and by the fuzz targets (`fuzz/fuzz_targets/table_*.rs`).
 //!
-//! A checksum keeps random bytes away from most decoders, so each is also called behind it, with the bytes as payload.
+//! A checksum keeps random bytes away from most decoders, so each is also called behind it, with
+//! the bytes as payload.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,7 +1,8 @@
 //! A position in one data block.
 //!
-//! Invariants: `key` is the whole key of the current entry, so the next one can be put together from it; stepping
-//! allocates nothing once the buffers have grown. Backwards, a restart interval is decoded once and stepped through.
+//! Invariants: `key` is the whole key of the current entry, so the next one can be put together
+//! from it; stepping allocates nothing once the buffers have grown. Backwards, a restart interval
+//! is decoded once and stepped through.
 
 use std::{cmp::Ordering, ops::Range};
 
@@ -173,7 +174,8 @@ impl BlockCursor {
         }
     }
 
-    /// Reads the entry at `offset`; `key` is that of the entry before, or the prefix at a restart point.
+    /// Reads the entry at `offset`; `key` is that of the entry before, or the prefix at a restart
+    /// point.
     #[inline]
     fn read_at(&mut self, offset: usize) -> Result<(), Malformed> {
         let Some(block) = &self.block else {
@@ -226,7 +228,8 @@ impl BlockCursor {
         Ok(())
     }
 
-    /// To the entry before `place` of the interval, in the intervals before when `place` is the first.
+    /// To the entry before `place` of the interval, in the intervals before when `place` is the
+    /// first.
     fn step_back_from(&mut self, place: usize) -> Result<(), Malformed> {
         let mut place = place;
         while place == 0 {

@@ -1,8 +1,8 @@
 //! A position in a table, over all entries: key ascending, then version descending.
 //!
 //! Invariants:
-//! - a block is read only when an entry of it is asked for: a seek into a gap between two blocks, or to beyond the
-//!   cursor's bounds, reads none;
+//! - a block is read only when an entry of it is asked for: a seek into a gap between two blocks,
+//!   or to beyond the cursor's bounds, reads none;
 //! - range tombstones are not applied here; `crate::merge` does.
 
 use std::sync::Arc;
@@ -25,7 +25,8 @@ pub(crate) enum Reading {
     Ahead,
 }
 
-/// What a cursor is asked for, so that it need not read more. Keys outside may or may not be visited.
+/// What a cursor is asked for, so that it need not read more. Keys outside may or may not be
+/// visited.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct CursorOptions {
     /// Keys below it are of no interest (to a cursor that goes backwards).
@@ -123,7 +124,8 @@ impl TableCursor {
         self.enter_blocks_down(count, |block| block.seek_to_last())
     }
 
-    /// To the first entry at or after `(key, version)`; `u64::MAX` for the newest version of the key.
+    /// To the first entry at or after `(key, version)`; `u64::MAX` for the newest version of the
+    /// key.
     pub(crate) fn seek(&mut self, key: &[u8], version: u64) -> Result<(), Error> {
         self.block.leave();
         let top = self.table.sound(self.table.top().seek(key, version))?;
@@ -179,7 +181,8 @@ impl TableCursor {
         self.enter_blocks_down(self.block_index, |block| block.seek_to_last())
     }
 
-    /// Tries the blocks from `index` on, over partitions, until `place` finds an entry or the bound is met.
+    /// Tries the blocks from `index` on, over partitions, until `place` finds an entry or the bound
+    /// is met.
     fn enter_blocks_up(
         &mut self,
         index: usize,

@@ -1,7 +1,8 @@
-//! A decoded data block: entries in order (key ascending, version descending), searched without a copy.
+//! A decoded data block: entries in order (key ascending, version descending), searched without a
+//! copy.
 //!
-//! Invariants: whatever the bytes, no method panics or reads outside of them; what does not parse is
-//! [`Malformed`]. The bytes are shared: values are slices of the block that the cache holds.
+//! Invariants: whatever the bytes, no method panics or reads outside of them; what does not parse
+//! is [`Malformed`]. The bytes are shared: values are slices of the block that the cache holds.
 
 use std::cmp::Ordering;
 
@@ -119,12 +120,14 @@ impl DataBlock {
             .ok_or_else(|| Malformed::new("a restart offset within the entries", "one beyond"))
     }
 
-    /// The last restart point whose entry is before `(key, version)`; the first one if there is none.
+    /// The last restart point whose entry is before `(key, version)`; the first one if there is
+    /// none.
     pub(crate) fn restart_before(&self, key: &[u8], version: u64) -> Result<usize, Malformed> {
         self.last_restart(|order| order == Ordering::Less, key, version)
     }
 
-    /// The last restart point whose entry is at or before `(key, version)`; the first one if there is none.
+    /// The last restart point whose entry is at or before `(key, version)`; the first one if there
+    /// is none.
     pub(crate) fn restart_at_or_before(
         &self,
         key: &[u8],
@@ -147,7 +150,8 @@ impl DataBlock {
         Ok(low)
     }
 
-    /// How `key` compares to all keys of the block, by the prefix alone; `Equal` when that does not tell.
+    /// How `key` compares to all keys of the block, by the prefix alone; `Equal` when that does not
+    /// tell.
     #[inline]
     fn compare_prefix(&self, key: &[u8]) -> Ordering {
         let prefix = self.prefix();
@@ -171,7 +175,8 @@ impl DataBlock {
             .bytes
             .get(self.heads as usize..self.prefix as usize)
             .unwrap_or_default();
-        // Those below `low` are before the key, those from `high` on are after it; between, the entries decide.
+        // Those below `low` are before the key, those from `high` on are after it; between, the
+        // entries decide.
         let (mut low, mut high) = Heads::new(heads).around(head(rest));
         while low < high {
             let middle = low.midpoint(high);
@@ -191,9 +196,10 @@ impl DataBlock {
 
     /// The first entry at or after `(key, at)`.
     ///
-    /// No key is put together: `matched` is how much of `key` the entry before shares with it (that entry being
-    /// lower). An entry that shares more than that with the one before is lower too; one that shares less is
-    /// higher; only one that shares as much needs a look at its bytes.
+    /// No key is put together: `matched` is how much of `key` the entry before shares with it (that
+    /// entry being lower). An entry that shares more than that with the one before is lower
+    /// too; one that shares less is higher; only one that shares as much needs a look at its
+    /// bytes.
     pub(crate) fn search(&self, key: &[u8], at: u64) -> Result<Search, Malformed> {
         match self.compare_prefix(key) {
             Ordering::Less => return Ok(Search::Absent),
@@ -208,7 +214,8 @@ impl DataBlock {
         while offset < self.entries_end as usize {
             let entry = self.entry(offset)?;
             if offset >= boundary {
-                // A restart point shares the prefix on paper, whatever is before it: it is compared in full.
+                // A restart point shares the prefix on paper, whatever is before it: it is compared
+                // in full.
                 matched = entry.shared();
                 next_restart += 1;
                 boundary = self.restart(next_restart)?;

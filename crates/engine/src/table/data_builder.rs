@@ -1,7 +1,7 @@
 //! Fills one data block.
 //!
-//! Invariants: entries come in order (key ascending, version descending) and `shared` is always the full common
-//! prefix of two neighbours between restart points: the search in a block relies on it.
+//! Invariants: entries come in order (key ascending, version descending) and `shared` is always the
+//! full common prefix of two neighbours between restart points: the search in a block relies on it.
 
 use super::{
     entry::{VersionForm, put_head},
@@ -12,8 +12,8 @@ use crate::entry::EntryKind;
 
 /// The block being filled.
 ///
-/// The prefix of all keys, and the lowest version, are known only at its end: entries wait in `heads` and `bodies`
-/// until then.
+/// The prefix of all keys, and the lowest version, are known only at its end: entries wait in
+/// `heads` and `bodies` until then.
 #[derive(Default)]
 pub(crate) struct DataBuilder {
     heads: Vec<Head>,

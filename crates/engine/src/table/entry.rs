@@ -1,8 +1,9 @@
 //! The head of one entry of a data block.
 //!
-//! An entry: `shared`, `rest` (lengths of the key's parts: taken from the key before, and stored), `value length << 3 |
-//! kind`, all varints; then `version - base` in as many bytes as the block says; then the stored part of the key, then
-//! the value. At a restart point `shared` is the length of the block's prefix.
+//! An entry: `shared`, `rest` (lengths of the key's parts: taken from the key before, and stored),
+//! `value length << 3 | kind`, all varints; then `version - base` in as many bytes as the block
+//! says; then the stored part of the key, then the value. At a restart point `shared` is the length
+//! of the block's prefix.
 
 use std::ops::Range;
 

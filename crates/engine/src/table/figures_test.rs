@@ -1,4 +1,5 @@
-//! Figures of tables, for people: `cargo test --release -p nokv-engine --lib -- --ignored --nocapture figures`.
+//! Figures of tables, for people: `cargo test --release -p nokv-engine --lib -- --ignored
+//! --nocapture figures`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -122,8 +123,8 @@ fn figures() {
             let down = scan(&env, &table, Reading::Cached, false);
             let part = table.summary().bytes as f64 / table.summary().content_bytes as f64;
             println!(
-                "{compression:?} {block_bytes}: build {build:.0} MB/s, size {part:.2}, get {hit:.0} ns, absent \
-                 {absent:.0} ns, scan {up:.1} M/s, reverse {down:.1} M/s, uncached scan {cold:.1} M/s"
+                "{compression:?} {block_bytes}: build {build:.0} MB/s, size {part:.2}, get {hit:.0} ns, \
+                 absent {absent:.0} ns, scan {up:.1} M/s, reverse {down:.1} M/s, uncached scan {cold:.1} M/s"
             );
         }
     }

@@ -1,12 +1,12 @@
 //! A filter on the user keys of one index partition: "certainly not here" from one cache line.
 //!
-//! A blocked Bloom filter: a key's hash picks one line of 64 bytes and sets [`PROBES`] of its 512 bits. At
-//! [`BITS_PER_KEY`] about one absent key in a hundred passes. Rejected: binary fuse filters (a third of the false
-//! positives, but three lines to touch, all hashes of a whole table at once, and at the few thousand keys of a
-//! partition no fewer bits).
+//! A blocked Bloom filter: a key's hash picks one line of 64 bytes and sets [`PROBES`] of its 512
+//! bits. At [`BITS_PER_KEY`] about one absent key in a hundred passes. Rejected: binary fuse
+//! filters (a third of the false positives, but three lines to touch, all hashes of a whole table
+//! at once, and at the few thousand keys of a partition no fewer bits).
 //!
-//! Invariant: a key that was added always passes. The hash (XXH3, 64 bits) and the bit positions are part of the
-//! format.
+//! Invariant: a key that was added always passes. The hash (XXH3, 64 bits) and the bit positions
+//! are part of the format.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -62,7 +62,8 @@ fn line_of(hash: u64, filter_bytes: usize) -> usize {
     usize::try_from(line).expect("below the length of a slice") * LINE_BYTES
 }
 
-/// The bits within the line: the low half, stirred by the golden ratio, nine bits at a time from the top.
+/// The bits within the line: the low half, stirred by the golden ratio, nine bits at a time from
+/// the top.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is wanted")]
 fn bits_of(hash: u64) -> impl Iterator<Item = usize> {
     let mut state = hash as u32;

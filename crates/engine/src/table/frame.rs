@@ -1,10 +1,12 @@
 //! A block as it lies in the file: payload, perhaps compressed, and a trailer that proves it.
 //!
 //! Invariants:
-//! - the checksum covers payload, tag and the block's own offset, so a block that a device returns from the wrong
-//!   place is noticed like a flipped bit;
-//! - nothing is decompressed before its checksum is right, and no more than [`PAYLOAD_BYTES_MAX`] is ever allocated;
-//! - a block that compression does not make smaller by an eighth is stored as it is: reading it costs nothing then.
+//! - the checksum covers payload, tag and the block's own offset, so a block that a device returns
+//!   from the wrong place is noticed like a flipped bit;
+//! - nothing is decompressed before its checksum is right, and no more than [`PAYLOAD_BYTES_MAX`]
+//!   is ever allocated;
+//! - a block that compression does not make smaller by an eighth is stored as it is: reading it
+//!   costs nothing then.
 
 use std::cell::RefCell;
 
@@ -47,7 +49,8 @@ impl Sealer {
         }
     }
 
-    /// Appends the block of `payload`, which will lie at `offset` of the file, to `out`; its length with trailer.
+    /// Appends the block of `payload`, which will lie at `offset` of the file, to `out`; its length
+    /// with trailer.
     pub(crate) fn seal(
         &mut self,
         content: Content,
@@ -206,7 +209,8 @@ mod tests {
             let payload = pattern.repeat(repeats);
             for compression in compressions() {
                 let mut out = vec![1, 2, 3];
-                let length = Sealer::new(compression).seal(Content::Data, &payload, offset, &mut out);
+                let mut sealer = Sealer::new(compression);
+                let length = sealer.seal(Content::Data, &payload, offset, &mut out);
                 let block = out.split_off(3);
                 prop_assert_eq!(block.len(), length as usize);
                 let opened = open(Content::Data, block.clone(), offset);

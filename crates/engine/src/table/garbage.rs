@@ -1,13 +1,16 @@
 //! How much of a table a compaction could drop, and from when on: a bounded histogram.
 //!
-//! An entry that a newer one of the same key hides is seen only by reads in `from..until` (its own version, the
-//! newer one's). It can go when the horizon has reached `until` and no pin lies in between. A deletion that hides
-//! nothing in its table can go (from the lowest level) once the horizon has reached it: `from = until`.
+//! An entry that a newer one of the same key hides is seen only by reads in `from..until` (its own
+//! version, the newer one's). It can go when the horizon has reached `until` and no pin lies in
+//! between. A deletion that hides nothing in its table can go (from the lowest level) once the
+//! horizon has reached it: `from = until`.
 //!
-//! Invariant: merging two spans widens them, so the estimate is never above what a compaction really drops. A table
-//! that was just compacted has nothing droppable left, so it isn't chosen again and again.
+//! Invariant: merging two spans widens them, so the estimate is never above what a compaction
+//! really drops. A table that was just compacted has nothing droppable left, so it isn't chosen
+//! again and again.
 
-/// Spans kept for a table. With 8, a pin in the middle of a long history still lets most of it be estimated.
+/// Spans kept for a table. With 8, a pin in the middle of a long history still lets most of it be
+/// estimated.
 pub(crate) const SPANS_MAX: usize = 8;
 
 /// Bytes that only reads in `from..until` see.

@@ -1,6 +1,8 @@
-//! Tables of each format version that this program reads, as files: `testdata/format/table-1-*.table`.
+//! Tables of each format version that this program reads, as files:
+//! `testdata/format/table-1-*.table`.
 //!
-//! `UPDATE=1 cargo test -p nokv-engine golden` writes them again; that is right only for a new format version.
+//! `UPDATE=1 cargo test -p nokv-engine golden` writes them again; that is right only for a new
+//! format version.
 
 use std::{path::PathBuf, sync::Arc};
 

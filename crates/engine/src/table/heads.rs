@@ -1,8 +1,8 @@
-//! Heads: the first eight bytes of sorted keys, as numbers side by side, so that a binary search touches two or three
-//! cache lines and compares no strings.
+//! Heads: the first eight bytes of sorted keys, as numbers side by side, so that a binary search
+//! touches two or three cache lines and compares no strings.
 //!
-//! Invariant: of two keys without their common prefix, the one with the lower head is lower; with equal heads the keys
-//! decide. Missing bytes count as zero.
+//! Invariant: of two keys without their common prefix, the one with the lower head is lower; with
+//! equal heads the keys decide. Missing bytes count as zero.
 
 use super::layout::HEAD_BYTES;
 
@@ -33,7 +33,8 @@ impl<'a> Heads<'a> {
         }
     }
 
-    /// The number of heads below `wanted`, and the number of those at or below it: heads are ascending.
+    /// The number of heads below `wanted`, and the number of those at or below it: heads are
+    /// ascending.
     #[inline]
     pub(crate) fn around(self, wanted: u64) -> (usize, usize) {
         let below = self

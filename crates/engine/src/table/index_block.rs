@@ -103,7 +103,8 @@ impl IndexBlock {
         Ok(self.compare(self.entry(index)?.upper, start) == Ordering::Less)
     }
 
-    /// The first block that may have an entry at or after `(key, version)`; the entry count if there is none.
+    /// The first block that may have an entry at or after `(key, version)`; the entry count if
+    /// there is none.
     pub(crate) fn seek(&self, key: &[u8], version: u64) -> Result<usize, Malformed> {
         let rest = match self.rest_of(key) {
             Ok(rest) => rest,
@@ -142,7 +143,8 @@ impl IndexBlock {
         }
     }
 
-    /// The first place in `low..high` for whose entry `is_before` does not hold; `high` if there is none.
+    /// The first place in `low..high` for whose entry `is_before` does not hold; `high` if there is
+    /// none.
     fn partition_point(
         &self,
         mut low: usize,

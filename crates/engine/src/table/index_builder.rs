@@ -1,9 +1,11 @@
 //! Fills one index block: for each block below it, the bounds of its keys and where it lies.
 //!
-//! Used twice: partitions list data blocks and carry the filter of their keys; the top index lists partitions.
+//! Used twice: partitions list data blocks and carry the filter of their keys; the top index lists
+//! partitions.
 //!
-//! Invariants: `lower` is at or below the first key of a block and `upper` at or above its last, tight but for giant
-//! keys; both never go down from one entry to the next. A scan of a gap between two blocks therefore reads neither.
+//! Invariants: `lower` is at or below the first key of a block and `upper` at or above its last,
+//! tight but for giant keys; both never go down from one entry to the next. A scan of a gap between
+//! two blocks therefore reads neither.
 
 use super::{
     data_builder::{common_prefix, length},
@@ -18,7 +20,8 @@ use crate::{range::successor_of_prefix, varint};
 pub(crate) struct Bounds {
     pub(crate) lower: Vec<u8>,
     pub(crate) upper: Vec<u8>,
-    /// The version of the block's last entry: where the versions of one key go on in the next block.
+    /// The version of the block's last entry: where the versions of one key go on in the next
+    /// block.
     pub(crate) last_version: u64,
 }
 
@@ -87,7 +90,8 @@ impl IndexBuilder {
         })
     }
 
-    /// Appends the payload to `out`, and gives the length of the filter in it; the builder is empty afterwards.
+    /// Appends the payload to `out`, and gives the length of the filter in it; the builder is empty
+    /// afterwards.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> usize {
         let start = out.len();
         let filter_bytes = filter::build(&self.hashes, out);

@@ -1,7 +1,9 @@
-//! Where things lie in a table file: offsets, sizes, numbers. `docs/format/table.md` shows the same as a picture.
+//! Where things lie in a table file: offsets, sizes, numbers. `docs/format/table.md` shows the same
+//! as a picture.
 //!
-//! Invariants: every offset is the sum of those before it, so a field can't be moved without moving what follows;
-//! all integers are little-endian; a number given out here is never given another meaning.
+//! Invariants: every offset is the sum of those before it, so a field can't be moved without moving
+//! what follows; all integers are little-endian; a number given out here is never given another
+//! meaning.
 
 /// First and last thing that tells a table from any other file.
 pub(crate) const MAGIC: [u8; 8] = *b"NoKVtbl\n";
@@ -9,7 +11,8 @@ pub(crate) const MAGIC: [u8; 8] = *b"NoKVtbl\n";
 /// The format that this program writes, and the oldest and newest that it reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
-/// The trailer of every block: how it is stored, then a checksum over payload, that byte and the block's offset.
+/// The trailer of every block: how it is stored, then a checksum over payload, that byte and the
+/// block's offset.
 pub(crate) mod trailer {
     /// Compression in the low four bits, content in the high four.
     pub(crate) const TAG: usize = 0;
@@ -50,7 +53,8 @@ pub(crate) mod footer {
     pub(crate) const INDEX: usize = 0;
     pub(crate) const TOMBSTONES: usize = INDEX + super::HANDLE_BYTES;
     pub(crate) const PROPERTIES: usize = TOMBSTONES + super::HANDLE_BYTES;
-    /// Length of the file, so that a table with something behind or missing before the footer is noticed.
+    /// Length of the file, so that a table with something behind or missing before the footer is
+    /// noticed.
     pub(crate) const FILE_BYTES: usize = PROPERTIES + super::HANDLE_BYTES;
     pub(crate) const FORMAT_VERSION: usize = FILE_BYTES + 8;
     /// Over all of the footer before it.
@@ -63,18 +67,19 @@ pub(crate) mod footer {
 /// An encoded handle: offset (8), length (4).
 pub(crate) const HANDLE_BYTES: usize = 12;
 
-/// Entries from one restart point to the next. 8 keeps the linear part of a search near 4 entries and costs about
-/// 3 bytes an entry.
+/// Entries from one restart point to the next. 8 keeps the linear part of a search near 4 entries
+/// and costs about 3 bytes an entry.
 pub(crate) const RESTART_INTERVAL: usize = 8;
 
-/// An index partition (with its filter) is closed at about this size: one read and one cache entry cover some 3 MiB
-/// of table, and a table of 64 MiB has a top index of two dozen entries.
+/// An index partition (with its filter) is closed at about this size: one read and one cache entry
+/// cover some 3 MiB of table, and a table of 64 MiB has a top index of two dozen entries.
 pub(crate) const PARTITION_BYTES: usize = 32 << 10;
 
 /// Bounds in the index are cut to this length, so that giant keys don't make a giant index.
 pub(crate) const BOUND_BYTES_MAX: usize = 512;
 
-/// The largest payload of a block: the largest entry (value 64 MiB, key 64 KiB) with room for its tail.
+/// The largest payload of a block: the largest entry (value 64 MiB, key 64 KiB) with room for its
+/// tail.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = (64 << 20) + (256 << 10);
 const _: () = assert!(PAYLOAD_BYTES_MAX > nokv_art::VALUE_BYTES_MAX + 2 * nokv_art::KEY_BYTES_MAX);
 const _: () = assert!(PAYLOAD_BYTES_MAX < u32::MAX as usize / 2);

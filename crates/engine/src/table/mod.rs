@@ -1,19 +1,22 @@
 //! Sorted tables: immutable files of entries in order, the form of everything below the memtable.
 //!
-//! A table is data blocks (prefix-compressed entries), index partitions (bounds of the blocks, and a filter of their
-//! keys), a top index over the partitions, range tombstones, properties and a footer. `docs/format/table.md` is the
-//! reference of the bytes. An open table holds the top index and the range tombstones; all else goes through
-//! [`crate::cache`], so memory is bounded by the cache however many keys there are.
+//! A table is data blocks (prefix-compressed entries), index partitions (bounds of the blocks, and
+//! a filter of their keys), a top index over the partitions, range tombstones, properties and a
+//! footer. `docs/format/table.md` is the reference of the bytes. An open table holds the top index
+//! and the range tombstones; all else goes through [`crate::cache`], so memory is bounded by the
+//! cache however many keys there are.
 //!
 //! Invariants:
-//! - entries are ordered by key, then newest version first; every byte of a file is under a checksum that is checked
-//!   before the byte means anything; decoders return errors for any input and allocate no more than a block;
+//! - entries are ordered by key, then newest version first; every byte of a file is under a
+//!   checksum that is checked before the byte means anything; decoders return errors for any input
+//!   and allocate no more than a block;
 //! - filters know user keys (with the byte of the keyspace), whatever their versions;
 //! - a value is never copied on its way from the cached block to the caller.
 //!
-//! Reading order: [`layout`], [`frame`] (a block in the file), [`heads`], [`entry`], [`data_builder`] and [`data_block`],
-//! [`filter`], [`index_builder`] and [`index_block`], [`footer`], [`garbage`] and [`summary`], then [`writer`],
-//! [`reader`], [`block_cursor`] and [`cursor`].
+//! Reading order: [`layout`], [`frame`] (a block in the file), [`heads`], [`entry`],
+//! [`data_builder`] and [`data_block`], [`filter`], [`index_builder`] and [`index_block`],
+//! [`footer`], [`garbage`] and [`summary`], then [`writer`], [`reader`], [`block_cursor`] and
+//! [`cursor`].
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_bytes;

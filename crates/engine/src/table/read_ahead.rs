@@ -1,6 +1,8 @@
-//! Reads a table front to back in large pieces: for compaction, which would otherwise make a system call a block.
+//! Reads a table front to back in large pieces: for compaction, which would otherwise make a system
+//! call a block.
 //!
-//! Invariant: what it returns is what the file has at the handle; checksums are the caller's, as always.
+//! Invariant: what it returns is what the file has at the handle; checksums are the caller's, as
+//! always.
 
 use std::io;
 
@@ -40,7 +42,8 @@ impl ReadAhead {
             .unwrap_or(PIECE_BYTES)
             .min(PIECE_BYTES);
         self.piece.resize(length, 0);
-        // Until the read succeeds the piece is worth nothing: an empty start would match a handle by chance.
+        // Until the read succeeds the piece is worth nothing: an empty start would match a handle
+        // by chance.
         self.start = u64::MAX;
         file.read_exact_at(&mut self.piece, handle.offset)?;
         self.start = handle.offset;

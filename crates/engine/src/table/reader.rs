@@ -1,8 +1,8 @@
 //! An open table: point lookups, and the blocks that cursors walk over.
 //!
-//! Invariants: a table never changes, so it needs no lock; it keeps its top index and its range tombstones in memory
-//! (a few KiB for 64 MiB of data), and reads everything else through the cache; bytes whose checksum is wrong are
-//! [`Error::Corrupt`] with file and offset, never data.
+//! Invariants: a table never changes, so it needs no lock; it keeps its top index and its range
+//! tombstones in memory (a few KiB for 64 MiB of data), and reads everything else through the
+//! cache; bytes whose checksum is wrong are [`Error::Corrupt`] with file and offset, never data.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -131,16 +131,16 @@ impl Table {
         &self.summary
     }
 
-    /// The range tombstones of the table. They hide entries of *older* sources too, and are not applied by
-    /// [`Table::get`] nor by cursors: the reader of all sources does that.
+    /// The range tombstones of the table. They hide entries of *older* sources too, and are not
+    /// applied by [`Table::get`] nor by cursors: the reader of all sources does that.
     pub(crate) fn range_tombstones(&self) -> &Tombstones {
         &self.tombstones
     }
 
     /// The newest entry of `key` at or below `at`, a deletion too.
     ///
-    /// Reads at most one partition and one data block when the key is here, and in 99 of 100 cases no data block
-    /// when it isn't.
+    /// Reads at most one partition and one data block when the key is here, and in 99 of 100 cases
+    /// no data block when it isn't.
     ///
     /// # Errors
     /// `Corrupt`; I/O.

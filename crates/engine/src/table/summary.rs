@@ -2,8 +2,9 @@
 //!
 //! The same encoding is the table's properties block and part of the manifest's edits.
 //!
-//! Invariants: `smallest..=largest` covers every key and every range tombstone (a tombstone's exclusive end counts
-//! as `largest`, so two neighbours of a level may meet in one key); all versions lie in `version_min..=version_max`.
+//! Invariants: `smallest..=largest` covers every key and every range tombstone (a tombstone's
+//! exclusive end counts as `largest`, so two neighbours of a level may meet in one key); all
+//! versions lie in `version_min..=version_max`.
 
 use super::{
     garbage::{Garbage, SPANS_MAX, Span},

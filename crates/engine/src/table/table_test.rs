@@ -15,7 +15,8 @@ use crate::{
     entry::{EntryKind, RangeTombstone},
 };
 
-/// Keys that are prefixes of each other, repeat, and are sometimes longer than a bound in the index.
+/// Keys that are prefixes of each other, repeat, and are sometimes longer than a bound in the
+/// index.
 fn keys() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         8 => proptest::collection::vec(0..3_u8, 0..5),

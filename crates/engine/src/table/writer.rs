@@ -2,8 +2,9 @@
 //!
 //! Invariants:
 //! - entries come in order, range tombstones in any order; nothing is read back;
-//! - a file is a table only with its footer, which is written last, and [`TableWriter::finish`] returns only after a
-//!   sync: whoever puts the table in the manifest then may rely on it (the directory is the caller's to sync).
+//! - a file is a table only with its footer, which is written last, and [`TableWriter::finish`]
+//!   returns only after a sync: whoever puts the table in the manifest then may rely on it (the
+//!   directory is the caller's to sync).
 
 use std::{cmp::Ordering, path::Path, sync::Arc};
 
@@ -130,7 +131,8 @@ impl TableWriter {
         }
     }
 
-    /// The last entry is hidden, from version `until` on, by a range tombstone of this table or one below it.
+    /// The last entry is hidden, from version `until` on, by a range tombstone of this table or one
+    /// below it.
     pub(crate) fn note_garbage(&mut self, from: u64, until: u64, bytes: u64) {
         self.summary.garbage.add(Span { from, until, bytes });
     }
@@ -194,7 +196,8 @@ impl TableWriter {
                 bytes,
             });
         }
-        // Keys ascend, so only the first and (in `finish`) the last can widen the keys: no copy for those between.
+        // Keys ascend, so only the first and (in `finish`) the last can widen the keys: no copy for
+        // those between.
         if self.summary.entry_count == 0 {
             self.summary.widen(key, key, version);
         } else {
@@ -264,7 +267,8 @@ impl TableWriter {
         }
         let mut payload = Vec::new();
         for tombstone in self.tombstones.iter() {
-            // Where nothing is below, it can go when the horizon has passed it and no pin sees what it hides.
+            // Where nothing is below, it can go when the horizon has passed it and no pin sees what
+            // it hides.
             let (from, until) = (self.summary.version_min, tombstone.version);
             let bytes = (tombstone.start.len() + tombstone.end.len()) as u64;
             self.summary.garbage.add(Span { from, until, bytes });

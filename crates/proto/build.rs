@@ -1,7 +1,8 @@
-//! Generates the Rust messages from `proto/nokv/v1/*.proto` with protox, so that no protoc is needed.
+//! Generates the Rust messages from `proto/nokv/v1/*.proto` with protox, so that no protoc is
+//! needed.
 //!
-//! Invariants: every `bytes` field becomes `bytes::Bytes` (a decoded message shares the buffer of its frame), and the
-//! descriptor set is kept whole (`nokv.v1.bin`, with comments), for reflection.
+//! Invariants: every `bytes` field becomes `bytes::Bytes` (a decoded message shares the buffer of
+//! its frame), and the descriptor set is kept whole (`nokv.v1.bin`, with comments), for reflection.
 
 use prost::Message;
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! Measures calls over the Unix socket: `cargo run --release -p nokv-client --example rpc [DIR]`.
 //!
-//! Server and clients share the process and its two worker threads, so figures are those of both together.
+//! Server and clients share the process and its two worker threads, so figures are those of both
+//! together.
 
 use nokv_client::{Client, ClientOptions, Endpoint, Follow, ObjectsConfig, Parents};
 use nokv_env::{Clock, Env, RealClock};

@@ -1,7 +1,7 @@
 //! Where a client finds blocks: the object store itself where it can, else through the server.
 //!
-//! Invariant: the object store is used directly only when it carries the mark of the very store that the server has open: the
-//! same URL can mean another place on another machine.
+//! Invariant: the object store is used directly only when it carries the mark of the very store
+//! that the server has open: the same URL can mean another place on another machine.
 
 use crate::remote::Remote;
 use async_trait::async_trait;

@@ -69,8 +69,8 @@ impl Client {
         self.collect_as(ask).await
     }
 
-    /// The same after ending every upload session: for when it is known that nobody uploads. Whoever does all the
-    /// same fails with `SessionExpired`.
+    /// The same after ending every upload session: for when it is known that nobody uploads.
+    /// Whoever does all the same fails with `SessionExpired`.
     pub async fn collect_abandoning_uploads(
         &self,
         retention_ms: Option<u64>,
@@ -96,7 +96,8 @@ impl Client {
 
 /// Reads. Each at one version: that of [`Client::at`], else the newest.
 impl Client {
-    /// The node at a path. **Errors**: `NotFound`, `NotDirectory`, `SymlinkLoop`, `Compacted`, those of every call.
+    /// The node at a path. **Errors**: `NotFound`, `NotDirectory`, `SymlinkLoop`, `Compacted`,
+    /// those of every call.
     pub async fn lookup(&self, path: &NsPath, follow: Follow) -> Result<Node, Failure> {
         let ask = v1::LookupRequest {
             view: Some(wire::view_to_wire(&self.view)),
@@ -111,7 +112,8 @@ impl Client {
         wire::node("node", present("node", found.node)?)
     }
 
-    /// A page of a directory; continue with `at(page.version)` and `after: page.next`. At most 16,384 entries.
+    /// A page of a directory; continue with `at(page.version)` and `after: page.next`. At most
+    /// 16,384 entries.
     pub async fn read_dir(
         &self,
         path: &NsPath,
@@ -156,8 +158,8 @@ impl Client {
         Ok(whole)
     }
 
-    /// Everything below a directory (or the one file), at one version, depth first, parents before children, names
-    /// ascending. A symbolic link is an entry, never followed.
+    /// Everything below a directory (or the one file), at one version, depth first, parents before
+    /// children, names ascending. A symbolic link is an entry, never followed.
     #[must_use]
     pub fn walk(&self, path: &NsPath) -> Walk {
         Walk::new(self.clone(), path.clone())
@@ -200,7 +202,8 @@ impl Client {
         })
     }
 
-    /// A file with where its bytes are; follows a symbolic link. **Errors**: `IsDirectory`, `NotPermitted`.
+    /// A file with where its bytes are; follows a symbolic link. **Errors**: `IsDirectory`,
+    /// `NotPermitted`.
     pub async fn body(&self, path: &NsPath) -> Result<(Node, Body), Failure> {
         let mut found = self.bodies_of(&[Target::Path(path)]).await?;
         found
@@ -208,8 +211,8 @@ impl Client {
             .unwrap_or_else(|| Err(nokv_proto::invalid("results", "are empty")))
     }
 
-    /// Several files with where their bytes are, at most [`PLAN_ITEMS_MAX`]. The answer may hold fewer than asked for, at least
-    /// one: ask again for the rest.
+    /// Several files with where their bytes are, at most [`PLAN_ITEMS_MAX`]. The answer may hold
+    /// fewer than asked for, at least one: ask again for the rest.
     pub(crate) async fn bodies_of(
         &self,
         targets: &[Target<'_>],
@@ -230,9 +233,11 @@ impl Client {
     }
 }
 
-/// Changes. Each happens at most once, with an id of its own, and is acknowledged as [`crate::ClientOptions::durability`] says.
+/// Changes. Each happens at most once, with an id of its own, and is acknowledged as
+/// [`crate::ClientOptions::durability`] says.
 impl Client {
-    /// Makes a directory. **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the parent).
+    /// Makes a directory. **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the
+    /// parent).
     pub async fn make_dir(
         &self,
         path: &NsPath,
@@ -248,7 +253,8 @@ impl Client {
         .await
     }
 
-    /// Makes a symbolic link to 1..=4,095 bytes. **Errors**: `AlreadyExists`, `InvalidArgument`, `TooLarge`.
+    /// Makes a symbolic link to 1..=4,095 bytes. **Errors**: `AlreadyExists`, `InvalidArgument`,
+    /// `TooLarge`.
     pub async fn symlink(&self, path: &NsPath, target: Bytes) -> Result<Changed, Failure> {
         self.change(Method::Symlink(v1::SymlinkRequest {
             context: Some(self.context()),
@@ -293,7 +299,8 @@ impl Client {
         })
     }
 
-    /// Removes an entry. **Errors**: `NotFound`, `IsDirectory`, `NotDirectory`, `NotEmpty`, `NotPermitted` for the root.
+    /// Removes an entry. **Errors**: `NotFound`, `IsDirectory`, `NotDirectory`, `NotEmpty`,
+    /// `NotPermitted` for the root.
     pub async fn remove(&self, path: &NsPath, remove: Remove) -> Result<Removed, Failure> {
         let ask = v1::RemoveRequest {
             context: Some(self.context()),
@@ -328,7 +335,8 @@ impl Client {
         self.change(Method::SetAttributes(ask)).await
     }
 
-    /// Makes all items visible, or none. **Errors**: those of [`nokv_namespace::Namespace::publish`].
+    /// Makes all items visible, or none. **Errors**: those of
+    /// [`nokv_namespace::Namespace::publish`].
     pub async fn publish(&self, publish: Publish) -> Result<Vec<Published>, Failure> {
         let mut ask = wire::publish_to_wire(&publish);
         ask.context = Some(self.context());

@@ -16,15 +16,16 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-/// How long closing waits for sessions of uploads that were given up: as long as a person waits after Ctrl-C. What is
-/// not closed by then expires.
+/// How long closing waits for sessions of uploads that were given up: as long as a person waits
+/// after Ctrl-C. What is not closed by then expires.
 const ENDINGS_MAX: Duration = Duration::from_secs(2);
 
 /// A handle on one mount of a store, at its newest state or at one version.
 ///
-/// **Concurrency**: cheap to clone, clones share the connection or the open store. Needs a multi-threaded tokio
-/// runtime. Every future may be dropped: a change under way then happens or does not.
-/// **Guarantees**: the same answers and the same failures, whichever way the store is reached.
+/// **Concurrency**: cheap to clone, clones share the connection or the open store. Needs a
+/// multi-threaded tokio runtime. Every future may be dropped: a change under way then happens or
+/// does not. **Guarantees**: the same answers and the same failures, whichever way the store is
+/// reached.
 #[derive(Clone)]
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
@@ -53,7 +54,8 @@ impl Client {
         }
     }
 
-    /// Ends the uploads that were given up, and closes the store if it is open in this process, for all clones.
+    /// Ends the uploads that were given up, and closes the store if it is open in this process, for
+    /// all clones.
     ///
     /// **Errors**: those of the last flush; what was acknowledged as synced is safe all the same.
     pub async fn close(self) -> Result<(), Failure> {

@@ -27,8 +27,9 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 impl Client {
     /// Opens the store, or connects to it.
     ///
-    /// **Errors**: `Busy` when another process has the store open and has no socket; `NotFound` when there is no store
-    /// and none may be created; `Unavailable` when nobody answers, or the object store does not.
+    /// **Errors**: `Busy` when another process has the store open and has no socket; `NotFound`
+    /// when there is no store and none may be created; `Unavailable` when nobody answers, or
+    /// the object store does not.
     pub async fn connect(
         env: Env,
         endpoint: Endpoint,

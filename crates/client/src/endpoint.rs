@@ -7,8 +7,8 @@ use std::path::PathBuf;
 /// Where the store is.
 #[derive(Clone, Debug)]
 pub enum Endpoint {
-    /// A store directory on this machine. A server that has it open is talked to through its socket; else the store
-    /// is opened in this process.
+    /// A store directory on this machine. A server that has it open is talked to through its
+    /// socket; else the store is opened in this process.
     Dir {
         /// The directory.
         dir: PathBuf,
@@ -21,8 +21,8 @@ pub enum Endpoint {
     Server {
         /// `host:port`.
         address: String,
-        /// How this client reaches the object store itself. Without a URL it takes the server's, with the
-        /// credentials from here; when that fails, bodies go through the server.
+        /// How this client reaches the object store itself. Without a URL it takes the server's,
+        /// with the credentials from here; when that fails, bodies go through the server.
         objects: ObjectsConfig,
     },
 }

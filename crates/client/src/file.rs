@@ -17,7 +17,8 @@ pub struct FileStream(BodyStream);
 impl FileStream {
     /// The next bytes; `None` at the end.
     ///
-    /// **Errors**: `DigestMismatch`, `MissingBlock`, `Unavailable`. After an error, what came before must not be used.
+    /// **Errors**: `DigestMismatch`, `MissingBlock`, `Unavailable`. After an error, what came
+    /// before must not be used.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         Ok(self.0.next().await.transpose()?)
     }
@@ -30,7 +31,8 @@ impl fmt::Debug for FileStream {
 }
 
 impl Client {
-    /// Opens a file for reading: its node, and its bytes in `range` (cut at the end) as a verified stream.
+    /// Opens a file for reading: its node, and its bytes in `range` (cut at the end) as a verified
+    /// stream.
     ///
     /// **Errors**: as [`Client::body`].
     pub async fn read(

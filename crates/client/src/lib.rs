@@ -1,14 +1,16 @@
 //! The SDK: a store in this process or behind a server, with the same calls and the same answers.
 //!
-//! Purpose: what a program uses to reach a store. [`Client::connect`] finds out how; after that nobody needs to know.
-//! Metadata goes through a transport (in process: no encoding; else frames, pipelined over one connection, retried with
-//! the same request id); bodies go straight to the object store where this process can reach it, else through the server.
+//! Purpose: what a program uses to reach a store. [`Client::connect`] finds out how; after that
+//! nobody needs to know. Metadata goes through a transport (in process: no encoding; else frames,
+//! pipelined over one connection, retried with the same request id); bodies go straight to the
+//! object store where this process can reach it, else through the server.
 //!
 //! Invariants:
 //! - a change is sent again only with the request id it had, so it happens at most once;
-//! - `OutcomeUnknown` is returned only when the change may have happened and asking again gave no answer in time;
-//! - a put acknowledges a path only after its publish is durable; a get never leaves half a file under its name, and
-//!   writes nothing outside of its target.
+//! - `OutcomeUnknown` is returned only when the change may have happened and asking again gave no
+//!   answer in time;
+//! - a put acknowledges a path only after its publish is durable; a get never leaves half a file
+//!   under its name, and writes nothing outside of its target.
 
 mod blocks;
 mod calls;

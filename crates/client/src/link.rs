@@ -1,10 +1,11 @@
 //! One connection to a server: requests out, answers back by id.
 //!
-//! Two tasks own the socket: one writes what callers have encoded, as much as is there in one go; one reads answers and hands
-//! each to its caller.
+//! Two tasks own the socket: one writes what callers have encoded, as much as is there in one go;
+//! one reads answers and hands each to its caller.
 //!
 //! Invariants:
-//! - every call ends: with its answer, or with word of whether its request can have reached the server;
+//! - every call ends: with its answer, or with word of whether its request can have reached the
+//!   server;
 //! - a caller that goes away leaves nothing behind; its answer is dropped when it comes;
 //! - after any error the link is broken for good, and whoever comes next dials anew.
 
@@ -53,7 +54,8 @@ struct Waiting(Mutex<Option<HashMap<u64, oneshot::Sender<v1::Response>>>>);
 impl Link {
     /// Starts to speak over a fresh socket.
     ///
-    /// **Errors**: `Unsupported` when the other side speaks something else, `Unavailable` when it goes away.
+    /// **Errors**: `Unsupported` when the other side speaks something else, `Unavailable` when it
+    /// goes away.
     pub(crate) async fn start<S>(mut socket: S, peer: &str) -> Result<Self, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -1,7 +1,8 @@
 //! A server elsewhere: dials, and repeats until there is an answer or no time.
 //!
 //! Invariants:
-//! - a change that may have arrived is repeated with the request id it had, so it happens at most once;
+//! - a change that may have arrived is repeated with the request id it had, so it happens at most
+//!   once;
 //! - `OutcomeUnknown` is the end only when a change may have arrived and no answer came in time;
 //! - blocks travel over a connection of their own, so that no name waits behind megabytes.
 

@@ -1,7 +1,8 @@
 //! An upload session that keeps itself alive.
 //!
-//! Invariants: it is renewed as long as this lives; when this is dropped without [`UploadSession::close`] (an error, Ctrl-C) it is
-//! closed in the background, which [`Client::close`] waits for, and expires at the latest.
+//! Invariants: it is renewed as long as this lives; when this is dropped without
+//! [`UploadSession::close`] (an error, Ctrl-C) it is closed in the background, which
+//! [`Client::close`] waits for, and expires at the latest.
 
 use crate::Client;
 use nokv_object::{UploadOptions, Uploader};
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Life of a session unless renewed: a client that is cut off leaves its blocks to the collector after it.
+/// Life of a session unless renewed: a client that is cut off leaves its blocks to the collector
+/// after it.
 const TTL_MS: u32 = 300_000;
 /// Between two renewals: two may fail before it is too late.
 const RENEW_PAUSE: Duration = Duration::from_millis(TTL_MS as u64 / 3);

@@ -1,6 +1,7 @@
 //! Everything below a directory, at one version.
 //!
-//! Invariants: every directory is read by its node, so a rename above it changes nothing; memory is one page for each level.
+//! Invariants: every directory is read by its node, so a rename above it changes nothing; memory is
+//! one page for each level.
 
 use crate::Client;
 use nokv_namespace::{DirEntry, Follow, Node, Target};
@@ -50,7 +51,8 @@ impl Walk {
 
     /// The next entry, the start itself first; `None` at the end. After an error the walk is over.
     ///
-    /// **Errors**: those of lookup and listing; `Compacted` when the walk takes longer than versions are retained.
+    /// **Errors**: those of lookup and listing; `Compacted` when the walk takes longer than
+    /// versions are retained.
     pub async fn next(&mut self) -> Result<Option<WalkEntry>, Failure> {
         if let Some(start) = self.start.take() {
             return self.enter(start).await.map(Some);
@@ -62,8 +64,8 @@ impl Walk {
         found
     }
 
-    /// The version that the walk shows; [`Version::ZERO`] before the first entry, and for a walk of one file at the newest
-    /// state.
+    /// The version that the walk shows; [`Version::ZERO`] before the first entry, and for a walk of
+    /// one file at the newest state.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version

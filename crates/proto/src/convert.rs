@@ -1,7 +1,7 @@
 //! Messages to nouns and back.
 //!
-//! Invariants: a noun that comes out is valid; what is not valid becomes a failure that names the field; nothing here
-//! panics, whatever the message holds.
+//! Invariants: a noun that comes out is valid; what is not valid becomes a failure that names the
+//! field; nothing here panics, whatever the message holds.
 
 use crate::v1;
 use bytes::Bytes;
@@ -15,8 +15,9 @@ const MODE_MAX: u32 = 0o7777;
 
 /// A noun that a message can be turned into.
 pub trait FromWire<Message>: Sized {
-    /// Turns `message`, the field `field` of a request or response, into the noun. **Errors**: mostly
-    /// [`Reason::InvalidArgument`], naming the field; for names and paths their own reasons.
+    /// Turns `message`, the field `field` of a request or response, into the noun. **Errors**:
+    /// mostly [`Reason::InvalidArgument`], naming the field; for names and paths their own
+    /// reasons.
     fn from_wire(field: &str, message: Message) -> Result<Self, Failure>;
 }
 
@@ -76,7 +77,8 @@ pub fn optional_request_id(field: &str, bytes: &[u8]) -> Result<Option<RequestId
     }
 }
 
-/// A kind with its device number. **Errors**: [`Reason::InvalidArgument`] for a number that is no kind.
+/// A kind with its device number. **Errors**: [`Reason::InvalidArgument`] for a number that is no
+/// kind.
 pub fn kind_from_wire(field: &str, kind: i32, device: u64) -> Result<NodeKind, Failure> {
     Ok(match v1::NodeKind::try_from(kind) {
         Ok(v1::NodeKind::File) => NodeKind::File,
@@ -92,7 +94,8 @@ pub fn kind_from_wire(field: &str, kind: i32, device: u64) -> Result<NodeKind, F
     })
 }
 
-/// The failure that a peer sent. A reason of a newer version becomes [`Reason::Io`], which promises nothing.
+/// The failure that a peer sent. A reason of a newer version becomes [`Reason::Io`], which promises
+/// nothing.
 #[must_use]
 pub fn failure_from_wire(failure: &v1::Failure) -> Failure {
     match Reason::from_number(failure.reason) {

@@ -1,7 +1,8 @@
 //! Frames: how messages follow each other on a connection.
 //!
 //! Invariants:
-//! - a frame longer than [`FRAME_BYTES_MAX`] is refused from its header, before memory is taken for it;
+//! - a frame longer than [`FRAME_BYTES_MAX`] is refused from its header, before memory is taken for
+//!   it;
 //! - the checksum covers length, id and message: a flipped bit is an error, never another message;
 //! - decoding looks at bytes only and never panics, whatever they are.
 //!
@@ -14,19 +15,20 @@ use prost::Message;
 
 /// Bytes of a header: `u32 length | u32 crc32c | u64 id`, little-endian.
 pub const HEADER_BYTES: usize = 16;
-/// Longest message of a frame: a block of [`BLOCK_BYTES_RPC_MAX`] with room for what is around it, and a publish of some
-/// tens of thousands of small files.
+/// Longest message of a frame: a block of [`BLOCK_BYTES_RPC_MAX`] with room for what is around it,
+/// and a publish of some tens of thousands of small files.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
 /// Largest block that goes through the server: the largest pack that an uploader makes.
 pub const BLOCK_BYTES_RPC_MAX: usize = 8 << 20;
-/// What each side sends first: a name and the version of the protocol, so that a stranger is refused with words and not with
-/// a checksum error.
+/// What each side sends first: a name and the version of the protocol, so that a stranger is
+/// refused with words and not with a checksum error.
 pub const PREFACE: [u8; 8] = *b"NOKVRPC\x01";
 
 const _: () = assert!(BLOCK_BYTES_RPC_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= u32::MAX as usize);
 
-/// A frame that can't be read. The connection can't go on: where the next frame starts is no longer certain.
+/// A frame that can't be read. The connection can't go on: where the next frame starts is no longer
+/// certain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FrameError {
     /// Longer than [`FRAME_BYTES_MAX`].
@@ -62,7 +64,8 @@ pub struct Frame {
     pub message: Bytes,
 }
 
-/// Takes the next whole frame off the front of `buffer`; `None` when more bytes are needed (then nothing is taken).
+/// Takes the next whole frame off the front of `buffer`; `None` when more bytes are needed (then
+/// nothing is taken).
 ///
 /// **Guarantees**: the message shares memory with `buffer`, nothing is copied.
 /// **Errors**: see [`FrameError`]; the buffer is then worthless.
@@ -89,8 +92,8 @@ pub fn decode_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> 
     }))
 }
 
-/// How many more bytes the frame at the front of `buffer` needs to be whole, as far as is known yet: what a reader may
-/// make room for. At most [`HEADER_BYTES`] + [`FRAME_BYTES_MAX`].
+/// How many more bytes the frame at the front of `buffer` needs to be whole, as far as is known
+/// yet: what a reader may make room for. At most [`HEADER_BYTES`] + [`FRAME_BYTES_MAX`].
 pub fn missing_bytes(buffer: &[u8]) -> Result<usize, FrameError> {
     match Header::parse(buffer)? {
         None => Ok(HEADER_BYTES - buffer.len()),

@@ -63,7 +63,10 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_frame_waits_and_takes_nothing(data in prop::collection::vec(any::<u8>(), 0..200), cut in any::<prop::sample::Index>()) {
+    fn a_cut_frame_waits_and_takes_nothing(
+        data in prop::collection::vec(any::<u8>(), 0..200),
+        cut in any::<prop::sample::Index>(),
+    ) {
         let whole = encoded(&[(3, data)]);
         let cut = cut.index(whole.len());
         let mut buffer = BytesMut::from(&whole[..cut]);
@@ -74,7 +77,10 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_never_gives_a_frame(data in prop::collection::vec(any::<u8>(), 0..200), bit in any::<prop::sample::Index>()) {
+    fn a_flipped_bit_never_gives_a_frame(
+        data in prop::collection::vec(any::<u8>(), 0..200),
+        bit in any::<prop::sample::Index>(),
+    ) {
         let mut buffer = encoded(&[(3, data)]);
         let bit = bit.index(buffer.len() * 8);
         buffer[bit / 8] ^= 1 << (bit % 8);

@@ -1,8 +1,8 @@
 //! Decoding of requests from strangers, with a bound on memory.
 //!
-//! An empty element of a repeated field weighs two bytes on the wire and up to two hundred in memory, so a frame of
-//! 16 MiB could ask for gigabytes. Before a request is decoded, its repeated fields are counted by stepping over the
-//! bytes, which allocates nothing.
+//! An empty element of a repeated field weighs two bytes on the wire and up to two hundred in
+//! memory, so a frame of 16 MiB could ask for gigabytes. Before a request is decoded, its repeated
+//! fields are counted by stepping over the bytes, which allocates nothing.
 //!
 //! Invariant: decoding takes at most a small multiple of the frame (see [`ELEMENT_BYTES_MIN`]).
 
@@ -11,8 +11,9 @@ use nokv_types::{Failure, Reason};
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// Fewest bytes that a valid element of a repeated field takes on the wire, header included: a published path (path,
-/// content) and an extent (length, session, checksum) take more, a target by node is two heads and a number.
+/// Fewest bytes that a valid element of a repeated field takes on the wire, header included: a
+/// published path (path, content) and an extent (length, session, checksum) take more, a target by
+/// node is two heads and a number.
 const ELEMENT_BYTES_MIN: usize = 4;
 
 /// Repeated fields of requests, each as the way from `Request` down by field numbers.
@@ -24,8 +25,8 @@ const REPEATED: [&[u32]; 3] = [
 
 /// Decodes a request.
 ///
-/// **Errors**: [`Reason::InvalidArgument`] when the bytes are no such message, [`Reason::TooLarge`] when its repeated
-/// fields hold more elements than its bytes can mean.
+/// **Errors**: [`Reason::InvalidArgument`] when the bytes are no such message, [`Reason::TooLarge`]
+/// when its repeated fields hold more elements than its bytes can mean.
 pub fn decode_message<M: Message + Default>(bytes: Bytes) -> Result<M, Failure> {
     for path in REPEATED {
         let mut rest = bytes.len() / ELEMENT_BYTES_MIN;

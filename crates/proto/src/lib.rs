@@ -1,12 +1,13 @@
 //! The wire: messages, frames, and the way between messages and nouns.
 //!
-//! Purpose: the one place that knows how NoKV speaks. `proto/nokv/v1/*.proto` is the description, for every language;
-//! [`v1`] is generated from it; [`frame`] puts messages on a connection; [`convert`] turns messages into the nouns of
-//! `nokv-types` and back. A noun that comes out of here is valid: what is not becomes a [`nokv_types::Failure`] that names
-//! the field.
+//! Purpose: the one place that knows how NoKV speaks. `proto/nokv/v1/*.proto` is the description,
+//! for every language; [`v1`] is generated from it; [`frame`] puts messages on a connection;
+//! [`convert`] turns messages into the nouns of `nokv-types` and back. A noun that comes out of
+//! here is valid: what is not becomes a [`nokv_types::Failure`] that names the field.
 //!
 //! Invariants:
-//! - bytes from the network never panic and never take memory beyond their own size times a small factor;
+//! - bytes from the network never panic and never take memory beyond their own size times a small
+//!   factor;
 //! - names and paths are bytes, not UTF-8;
 //! - messages grow by fields only, and a field number has one meaning for ever.
 

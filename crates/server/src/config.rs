@@ -32,10 +32,12 @@ pub struct ObjectsConfig {
 /// How surely an object store is looked at when a store opens.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum ObjectsCheck {
-    /// Only if it is new or another than the store was created with: a command that reads a name needs no round trip to it.
+    /// Only if it is new or another than the store was created with: a command that reads a name
+    /// needs no round trip to it.
     #[default]
     WhenChosen,
-    /// Always: proves that it can be written, read and listed, and that it is this store's. What a server does.
+    /// Always: proves that it can be written, read and listed, and that it is this store's. What a
+    /// server does.
     Probe,
 }
 
@@ -57,7 +59,8 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// Between two rounds unless told: what is deleted comes back within a minute, and an idle store does almost nothing.
+    /// Between two rounds unless told: what is deleted comes back within a minute, and an idle
+    /// store does almost nothing.
     pub const MAINTENANCE_MS_DEFAULT: u64 = 30_000;
 
     /// The store in `dir` with the usual choices; not created.

@@ -1,9 +1,11 @@
 //! Who a store is: `nokv.toml` in its directory.
 //!
 //! Invariants:
-//! - the file appears by rename, whole, as the last step of creating a store: a directory with it holds a complete store;
+//! - the file appears by rename, whole, as the last step of creating a store: a directory with it
+//!   holds a complete store;
 //! - it never holds a credential;
-//! - a creation that was interrupted goes on with the id it had chosen, because its object store may be marked with it.
+//! - a creation that was interrupted goes on with the id it had chosen, because its object store
+//!   may be marked with it.
 //!
 //! Source: docs/format/store.md.
 
@@ -79,7 +81,8 @@ impl Identity {
             .map_err(|error| io_failure("create", &path, &error))
     }
 
-    /// The store in `dir`, if there is one. **Errors**: `Corrupt`, `Unsupported` (a newer format), `Io`.
+    /// The store in `dir`, if there is one. **Errors**: `Corrupt`, `Unsupported` (a newer format),
+    /// `Io`.
     pub(crate) fn load(env: &Env, dir: &Path) -> Result<Option<Self>, Failure> {
         let path = dir.join(FILE_NAME);
         let Some(identity) = Self::read(env, &path)? else {

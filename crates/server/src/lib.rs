@@ -1,7 +1,9 @@
-//! The service: an opened store, the one handler of all requests, and the transports in front of it.
+//! The service: an opened store, the one handler of all requests, and the transports in front of
+//! it.
 //!
-//! Reading order: [`config`] (what an operator chooses), [`identity`] and [`store_lock`] (whose directory it is),
-//! [`wire`] (nouns and messages), [`service`] (the handler), [`transport`] (sockets in front of it).
+//! Reading order: [`config`] (what an operator chooses), [`identity`] and [`store_lock`] (whose
+//! directory it is), [`wire`] (nouns and messages), [`service`] (the handler), [`transport`]
+//! (sockets in front of it).
 //!
 //! Invariants:
 //! - one process at a time has a store open;

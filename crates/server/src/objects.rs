@@ -37,8 +37,8 @@ pub(crate) fn folder_url(folder: &Path) -> String {
     url
 }
 
-/// The object store of a server, for a client that reaches it itself; `None` when it does not, or when what it reaches is
-/// not the server's.
+/// The object store of a server, for a client that reaches it itself; `None` when it does not, or
+/// when what it reaches is not the server's.
 pub async fn reach_objects(
     env: &Env,
     config: &ObjectsConfig,

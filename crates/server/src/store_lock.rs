@@ -1,6 +1,7 @@
 //! The lock of a store's directory: one process at a time.
 //!
-//! Invariants: whoever holds it wrote its process id into it; a dead process holds nothing (the kernel releases it).
+//! Invariants: whoever holds it wrote its process id into it; a dead process holds nothing (the
+//! kernel releases it).
 
 use crate::identity::io_failure;
 use nokv_env::{Env, FileLock, OpenMode, is_already_locked};
@@ -16,7 +17,8 @@ const HOLDER_BYTES_MAX: usize = 16;
 pub(crate) struct StoreLock(#[expect(dead_code, reason = "held for its Drop")] FileLock);
 
 impl StoreLock {
-    /// Takes the lock without waiting. **Errors**: `Busy` with the holder's process id where known; `Io`.
+    /// Takes the lock without waiting. **Errors**: `Busy` with the holder's process id where known;
+    /// `Io`.
     pub(crate) fn take(env: &Env, dir: &Path) -> Result<Self, Failure> {
         let path = dir.join(FILE_NAME);
         match env.files.lock(&path) {

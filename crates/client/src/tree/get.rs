@@ -1,7 +1,8 @@
 //! Trees of the store to local directories.
 //!
-//! One task walks the store at one version, makes directories and asks for the bodies of many files at a time; beside it the
-//! files of the batches before are fetched, each under a temporary name, dressed and renamed.
+//! One task walks the store at one version, makes directories and asks for the bodies of many files
+//! at a time; beside it the files of the batches before are fetched, each under a temporary name,
+//! dressed and renamed.
 //!
 //! Invariants:
 //! - under a final name stands a whole, verified file or what was there before;
@@ -27,7 +28,8 @@ use tokio::task::JoinHandle;
 
 /// Files and links of one batch.
 const BATCH_ITEMS_MAX: usize = 512;
-/// Directories whose handles one batch may hold: some batches together stay far below 1,024 open files.
+/// Directories whose handles one batch may hold: some batches together stay far below 1,024 open
+/// files.
 const BATCH_DIRECTORIES_MAX: usize = 64;
 /// Batches planned while one is fetched.
 const BATCHES_AHEAD: usize = 2;
@@ -62,12 +64,13 @@ struct Batch {
 }
 
 impl Client {
-    /// Writes a file or directory of the store to a local path: names, modes, times, symbolic links as links, empty
-    /// directories. All of one version. Owners become those of the process.
+    /// Writes a file or directory of the store to a local path: names, modes, times, symbolic links
+    /// as links, empty directories. All of one version. Owners become those of the process.
     ///
-    /// **Guarantees**: no file stands half under its name, nothing is written outside of the target, local links are not
-    /// followed below it. After an error or a drop, files that were told as written stay.
-    /// **Errors**: those of walking and reading; those of local files, each named; `AlreadyExists` by [`Existing`].
+    /// **Guarantees**: no file stands half under its name, nothing is written outside of the
+    /// target, local links are not followed below it. After an error or a drop, files that were
+    /// told as written stay. **Errors**: those of walking and reading; those of local files,
+    /// each named; `AlreadyExists` by [`Existing`].
     pub async fn get_tree(
         &self,
         path: &NsPath,
@@ -270,7 +273,8 @@ fn top(entry: &WalkEntry, destination: &Path) -> Result<(Arc<LocalDir>, Vec<u8>)
     }
 }
 
-/// The local directory that a directory of the store is merged into: what the caller named, links followed.
+/// The local directory that a directory of the store is merged into: what the caller named, links
+/// followed.
 fn enter_top(destination: &Path) -> Result<LocalDir, Failure> {
     match std::fs::create_dir(destination) {
         Ok(()) => {}

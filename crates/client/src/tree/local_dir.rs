@@ -1,8 +1,9 @@
 //! Local directories, held open so that nothing is written outside of the target.
 //!
 //! Invariants:
-//! - below the target every directory is reached by one name from its parent's handle, and a symbolic link in its place is
-//!   refused: no link that lies there leads a write elsewhere, not even one that appears meanwhile;
+//! - below the target every directory is reached by one name from its parent's handle, and a
+//!   symbolic link in its place is refused: no link that lies there leads a write elsewhere, not
+//!   even one that appears meanwhile;
 //! - nothing stands under its final name before it is complete.
 
 use super::local_walk::local_failure;
@@ -60,7 +61,8 @@ impl LocalDir {
         self.path.join(OsStr::from_bytes(name))
     }
 
-    /// A path of `name` in this directory that no rename or link above changes, as long as this is open.
+    /// A path of `name` in this directory that no rename or link above changes, as long as this is
+    /// open.
     pub(super) fn stable_path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.handle.as_raw_fd()))
     }

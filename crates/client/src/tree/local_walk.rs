@@ -1,8 +1,9 @@
 //! A local tree, read on a thread of its own, ahead of the uploads.
 //!
-//! Invariants: a directory comes before what is in it and again, as ended, after all of it; names are bytes as they are;
-//! a symbolic link is an item, never followed (but for the starting point itself, as `cp -r` does not either); what is none
-//! of file, directory, link is reported, not read; the channel bounds what is ahead.
+//! Invariants: a directory comes before what is in it and again, as ended, after all of it; names
+//! are bytes as they are; a symbolic link is an item, never followed (but for the starting point
+//! itself, as `cp -r` does not either); what is none of file, directory, link is reported, not
+//! read; the channel bounds what is ahead.
 
 use super::options::Skipped;
 use nokv_types::{Failure, Name, NsPath, Reason, TimeNanos};
@@ -57,7 +58,8 @@ pub(super) enum Found {
 /// The receiver has gone: nobody wants the rest.
 struct Gone;
 
-/// Walks `roots`, each a local path and where it goes, into the channel. A root that can't be read is the last item.
+/// Walks `roots`, each a local path and where it goes, into the channel. A root that can't be read
+/// is the last item.
 pub(super) fn walk_local(
     roots: Vec<(PathBuf, NsPath)>,
     sender: &mpsc::Sender<Result<Found, Failure>>,
@@ -127,7 +129,8 @@ fn visit(
     send(sender, Found::Entry(entry(What::DirectoryEnd)))
 }
 
-/// The names in a directory, ascending: the same order every time, and the one in which the store lists.
+/// The names in a directory, ascending: the same order every time, and the one in which the store
+/// lists.
 fn sorted_entries(dir: &Path) -> io::Result<Vec<Vec<u8>>> {
     let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().as_bytes().to_vec()));
     let mut names = names.collect::<io::Result<Vec<_>>>()?;

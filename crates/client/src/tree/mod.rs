@@ -1,7 +1,7 @@
 //! Whole trees between local directories and the store.
 //!
-//! Reading order: [`options`] (what the caller chooses and learns), [`local_walk`] and [`put`] (in), [`local_dir`] and [`get`]
-//! (out).
+//! Reading order: [`options`] (what the caller chooses and learns), [`local_walk`] and [`put`]
+//! (in), [`local_dir`] and [`get`] (out).
 
 mod get;
 mod local_dir;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// Where things go when the destination exists.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Placement {
-    /// As `cp -r`: into the destination when it is a directory, else to exactly the destination (one source only).
+    /// As `cp -r`: into the destination when it is a directory, else to exactly the destination
+    /// (one source only).
     #[default]
     Auto,
     /// Into the destination, which is made when missing.

@@ -1,13 +1,13 @@
 //! Local trees into the store.
 //!
-//! Three stages run beside each other: a thread walks, many tasks upload, and batches are published one after the other, in
-//! the order of the walk, so that parents come before what is in them.
+//! Three stages run beside each other: a thread walks, many tasks upload, and batches are published
+//! one after the other, in the order of the walk, so that parents come before what is in them.
 //!
 //! Invariants:
 //! - a path is told as published only when its publish was acknowledged;
 //! - a body is published only after all its blocks are durable;
-//! - a directory's own times are those of the local one, though what is in it is published after it: it is published again
-//!   when the walk leaves it;
+//! - a directory's own times are those of the local one, though what is in it is published after
+//!   it: it is published again when the walk leaves it;
 //! - memory is bounded: by the walk's channel, the uploader's limit, and the batches in flight.
 
 use super::local_walk::{AHEAD_ENTRIES_MAX, Found, LocalEntry, What, walk_local};
@@ -58,13 +58,15 @@ struct Batch {
 }
 
 impl Client {
-    /// Publishes local files and directories: names as bytes, modes, times, symbolic links as links, empty directories.
-    /// Parents of the destination are made. Owners become those of [`crate::ClientOptions`].
+    /// Publishes local files and directories: names as bytes, modes, times, symbolic links as
+    /// links, empty directories. Parents of the destination are made. Owners become those of
+    /// [`crate::ClientOptions`].
     ///
-    /// **Guarantees**: every path is visible whole or not at all, and durable before it is told as published. After an error
-    /// or a drop, what was told stays and the rest is collected.
-    /// **Errors**: `InvalidArgument` when sources and placement do not fit; those of the local files named, of the object store,
-    /// of publish. Files inside a tree that can't be read are left out and reported.
+    /// **Guarantees**: every path is visible whole or not at all, and durable before it is told as
+    /// published. After an error or a drop, what was told stays and the rest is collected.
+    /// **Errors**: `InvalidArgument` when sources and placement do not fit; those of the local
+    /// files named, of the object store, of publish. Files inside a tree that can't be read are
+    /// left out and reported.
     pub async fn put_tree(
         &self,
         locals: &[PathBuf],
@@ -75,11 +77,14 @@ impl Client {
         let roots = self.place(locals, destination, options.placement).await?;
         let destinations = roots.iter().map(|(_, path)| path.clone()).collect();
         let session = UploadSession::open(self).await?;
-        let parallel = UploadOptions {
-            parallel_puts: 16,
-            ..UploadOptions::default()
-        };
-        let uploader = session.uploader(parallel).await?;
+        let defaults = UploadOptions::default();
+        let parallel_puts = options.parallel.max(defaults.parallel_puts);
+        let uploader = session
+            .uploader(UploadOptions {
+                parallel_puts,
+                ..defaults
+            })
+            .await?;
         let mut batches = start_upload(roots, uploader, options.clone());
         let mut report = PutReport {
             destinations,

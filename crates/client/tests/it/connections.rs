@@ -1,4 +1,5 @@
-//! Trouble on the way: broken, slow and foreign peers, stores that are taken, servers that go and come back.
+//! Trouble on the way: broken, slow and foreign peers, stores that are taken, servers that go and
+//! come back.
 
 use crate::store::{Store, config, connect_dir, connect_tcp, dir_endpoint, path, serve};
 use bytes::{Bytes, BytesMut};
@@ -176,7 +177,8 @@ async fn a_peer_that_does_not_read_is_not_read_from() {
         &mut frame,
     )
     .expect("small");
-    // Answers are a thousand times larger than questions: the server stops to read long before this much is sent.
+    // Answers are a thousand times larger than questions: the server stops to read long before this
+    // much is sent.
     let mut sent = 0;
     while sent < 64 << 20 {
         let pause = std::time::Duration::from_millis(300);
@@ -281,6 +283,8 @@ struct Proxy {
     /// While set, answers are swallowed and the connection is cut instead.
     is_cutting: Arc<AtomicBool>,
     cut_count: Arc<AtomicU64>,
+    /// While set, new connections are dropped.
+    is_down: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -291,13 +295,18 @@ impl Proxy {
             upstream: Arc::new(std::sync::Mutex::new(upstream)),
             is_cutting: Arc::default(),
             cut_count: Arc::default(),
+            is_down: Arc::default(),
         };
         let (upstream, is_cutting) = (Arc::clone(&proxy.upstream), Arc::clone(&proxy.is_cutting));
         let cut_count = Arc::clone(&proxy.cut_count);
+        let is_down = Arc::clone(&proxy.is_down);
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.expect("accepts");
                 let upstream = *upstream.lock().expect("no panic");
+                if is_down.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(upstream).await else {
                     continue;
                 };
@@ -354,6 +363,35 @@ async fn a_change_whose_answer_is_lost_happens_once() {
         "every first answer was lost"
     );
     store.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_answer_is_lost_happens_once_though_the_server_restarts() {
+    let dir = TempDir::new().expect("a directory");
+    let (_, mut server) = serve(dir.path()).await;
+    let proxy = Proxy::new(server.addresses()[0]).await;
+    let client = connect_tcp(proxy.address.clone(), ClientOptions::default()).await;
+    for index in 0..3 {
+        proxy.is_cutting.store(true, Ordering::SeqCst);
+        let making = tokio::spawn({
+            let client = client.clone();
+            async move {
+                let dir = path(&format!("/{index}"));
+                client.make_dir(&dir, 0o755, Parents::Required).await
+            }
+        });
+        while proxy.cut_count.load(Ordering::SeqCst) == index {
+            proxy.is_down.store(true, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+        server.stop().await.expect("stops");
+        let (_, next) = serve(dir.path()).await;
+        *proxy.upstream.lock().expect("no panic") = next.addresses()[0];
+        proxy.is_down.store(false, Ordering::SeqCst);
+        server = next;
+        making.await.expect("no panic").expect("made once");
+    }
+    server.stop().await.expect("stops");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
-//! Bodies in a folder: straight from the client, collected when nothing needs them, and never another store's.
+//! Bodies in a folder: straight from the client, collected when nothing needs them, and never
+//! another store's.
 
 use crate::store::{path, snapshot};
 use nokv_client::{

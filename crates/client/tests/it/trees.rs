@@ -1,14 +1,14 @@
 //! Whole trees, in and out.
 
 use crate::store::{Store, path, snapshot};
-use nokv_client::{Existing, GetOptions, Placement, PutEvent, PutOptions};
+use nokv_client::{Client, Existing, GetOptions, Placement, PutEvent, PutOptions};
 use nokv_types::Reason;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -115,8 +115,45 @@ async fn a_tree_comes_back_bit_for_bit() {
     store.stop().await;
 }
 
+async fn put(
+    client: &Client,
+    locals: &[&Path],
+    to: &str,
+    placement: Placement,
+) -> Result<Vec<String>, Reason> {
+    let locals: Vec<_> = locals.iter().map(|local| local.to_path_buf()).collect();
+    let options = PutOptions {
+        placement,
+        ..PutOptions::default()
+    };
+    let report = client.put_tree(&locals, &path(to), options).await;
+    let report = report.map_err(|failure| failure.reason())?;
+    Ok(report
+        .destinations
+        .iter()
+        .map(ToString::to_string)
+        .collect())
+}
+
+async fn get(
+    client: &Client,
+    from: &str,
+    to: &Path,
+    placement: Placement,
+) -> Result<PathBuf, Reason> {
+    let options = GetOptions {
+        placement,
+        ..GetOptions::default()
+    };
+    let report = client.get_tree(&path(from), to, options).await;
+    report
+        .map(|report| report.destination)
+        .map_err(|failure| failure.reason())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn placement_is_that_of_cp() {
+    use Placement::{Auto, Exact, Inside};
     let store = Store::new().await;
     let local = TempDir::new().expect("a directory");
     let (a, b) = (local.path().join("a"), local.path().join("b"));
@@ -124,104 +161,46 @@ async fn placement_is_that_of_cp() {
     write(a.join("f"), b"f");
     write(&b, b"b");
     let (_, client) = store.clients().await.remove(1);
-    let put = async |locals: &[&Path], to: &str, placement| {
-        let locals: Vec<_> = locals.iter().map(|local| local.to_path_buf()).collect();
-        let options = PutOptions {
-            placement,
-            ..PutOptions::default()
-        };
-        let report = client.put_tree(&locals, &path(to), options).await;
-        report.map(|report| {
-            report
-                .destinations
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-        })
-    };
+    let went = |paths: &[&str]| Ok(paths.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(put(&client, &[&a], "/x", Auto).await, went(&["/x"]));
+    assert_eq!(put(&client, &[&a], "/x", Auto).await, went(&["/x/a"]));
+    assert_eq!(put(&client, &[&a], "/x", Exact).await, went(&["/x"]));
     assert_eq!(
-        put(&[&a], "/x", Placement::Auto).await.expect("put"),
-        ["/x"]
+        put(&client, &[&a, &b], "/y", Inside).await,
+        went(&["/y/a", "/y/b"])
+    );
+    assert_eq!(put(&client, &[&b], "/x/a/f", Auto).await, went(&["/x/a/f"]));
+    assert_eq!(
+        put(&client, &[&a, &b], "/z", Auto).await,
+        Err(Reason::NotDirectory)
     );
     assert_eq!(
-        put(&[&a], "/x", Placement::Auto).await.expect("put"),
-        ["/x/a"]
-    );
-    assert_eq!(
-        put(&[&a], "/x", Placement::Exact).await.expect("merged"),
-        ["/x"]
-    );
-    assert_eq!(
-        put(&[&a, &b], "/y", Placement::Inside).await.expect("put"),
-        ["/y/a", "/y/b"]
-    );
-    assert_eq!(
-        put(&[&b], "/x/a/f", Placement::Auto)
-            .await
-            .expect("replaced"),
-        ["/x/a/f"]
-    );
-    assert_eq!(
-        put(&[&a, &b], "/z", Placement::Auto)
-            .await
-            .expect_err("refused")
-            .reason(),
-        Reason::NotDirectory
-    );
-    assert_eq!(
-        put(&[&a], "/x/f", Placement::Exact)
-            .await
-            .expect_err("refused")
-            .reason(),
-        Reason::NotDirectory
+        put(&client, &[&a], "/x/f", Exact).await,
+        Err(Reason::NotDirectory)
     );
     let missing = local.path().join("missing");
     assert_eq!(
-        put(&[&missing], "/m", Placement::Auto)
-            .await
-            .expect_err("refused")
-            .reason(),
-        Reason::NotFound
+        put(&client, &[&missing], "/m", Auto).await,
+        Err(Reason::NotFound)
     );
+
     let out = local.path().join("out");
-    let get = async |from: &str, to: &Path, placement| {
-        let options = GetOptions {
-            placement,
-            ..GetOptions::default()
-        };
-        client
-            .get_tree(&path(from), to, options)
-            .await
-            .map(|report| report.destination)
-    };
-    assert_eq!(get("/x", &out, Placement::Auto).await.expect("got"), out);
-    assert_eq!(
-        get("/x/f", &out, Placement::Auto).await.expect("got"),
-        out.join("f")
-    );
-    assert_eq!(
-        get("/x", &out, Placement::Auto).await.expect("got"),
-        out.join("x")
-    );
+    assert_eq!(get(&client, "/x", &out, Auto).await, Ok(out.clone()));
+    assert_eq!(get(&client, "/x/f", &out, Auto).await, Ok(out.join("f")));
+    assert_eq!(get(&client, "/x", &out, Auto).await, Ok(out.join("x")));
     let inside = local.path().join("in/side");
     assert_eq!(
-        get("/x/f", &inside, Placement::Inside).await.expect("got"),
-        inside.join("f")
+        get(&client, "/x/f", &inside, Inside).await,
+        Ok(inside.join("f"))
     );
     assert_eq!(
-        get("/none", &out, Placement::Exact)
-            .await
-            .expect_err("refused")
-            .reason(),
-        Reason::NotFound
+        get(&client, "/none", &out, Exact).await,
+        Err(Reason::NotFound)
     );
     let nowhere = local.path().join("no/where");
     assert_eq!(
-        get("/x/f", &nowhere, Placement::Exact)
-            .await
-            .expect_err("refused")
-            .reason(),
-        Reason::NotFound
+        get(&client, "/x/f", &nowhere, Exact).await,
+        Err(Reason::NotFound)
     );
     store.stop().await;
 }

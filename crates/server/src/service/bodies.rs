@@ -7,14 +7,15 @@ use nokv_proto::{BLOCK_BYTES_RPC_MAX, invalid, present};
 use nokv_types::{BlockId, Failure, Reason, SessionId};
 use std::time::Duration;
 
-/// Life of a session when the caller leaves it to the server: five minutes outlast any pause of a client that lives.
+/// Life of a session when the caller leaves it to the server: five minutes outlast any pause of a
+/// client that lives.
 const TTL_MS_DEFAULT: u32 = 300_000;
 /// Shortest life: a client must have time to renew.
 const TTL_MS_MIN: u32 = 1_000;
 /// Longest life: a day of blocks that nobody names.
 const TTL_MS_MAX: u32 = 86_400_000;
-/// How long a session that was found open need not be looked at again for a block. A block that lands in a session that
-/// expired meanwhile is swept with it: the grace of the sweep is longer.
+/// How long a session that was found open need not be looked at again for a block. A block that
+/// lands in a session that expired meanwhile is swept with it: the grace of the sweep is longer.
 const SESSION_CHECK_MS: u64 = 60_000;
 /// Sessions remembered as open; beyond it they are forgotten and looked at again.
 const SESSIONS_REMEMBERED_MAX: usize = 4_096;

@@ -1,7 +1,7 @@
 //! From a request to its answer: which lane, which deadline, which sync.
 //!
-//! Invariant: one table ([`lane`], [`Service::run_inline`], [`Service::run_waiting`]) names every method once in each;
-//! the compiler refuses a method without its row.
+//! Invariant: one table ([`lane`], [`Service::run_inline`], [`Service::run_waiting`]) names every
+//! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
 use super::{admin, bodies, changes, reads};
@@ -54,7 +54,8 @@ pub(crate) struct Arrived {
 impl Service {
     /// Answers one request. Never fails: failures are answers.
     ///
-    /// **Concurrency**: from any task; needs a tokio runtime. A dropped future leaves a change done or not done.
+    /// **Concurrency**: from any task; needs a tokio runtime. A dropped future leaves a change done
+    /// or not done.
     pub async fn call(&self, request: v1::Request, caller: &Caller) -> v1::Response {
         match self.arrive(request) {
             Ok(arrived) => match arrived.lane() {

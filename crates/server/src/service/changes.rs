@@ -1,4 +1,5 @@
-//! Changes of the namespace: applied here without a sync; the sync is waited for afterwards ([`super::call`]).
+//! Changes of the namespace: applied here without a sync; the sync is waited for afterwards
+//! ([`super::call`]).
 
 use super::store::Inner;
 use crate::wire;
@@ -7,8 +8,8 @@ use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_proto::{invalid, mode_from_wire};
 use nokv_types::{Failure, NodeId, Reason, SYMLINK_BYTES_MAX, TimeNanos};
 
-/// Whether the answer of `method` must wait for a sync. If so the method itself is told not to sync, because syncs are
-/// shared and waited for without holding a thread.
+/// Whether the answer of `method` must wait for a sync. If so the method itself is told not to
+/// sync, because syncs are shared and waited for without holding a thread.
 pub(super) fn take_sync(method: &mut Method) -> bool {
     let context = match method {
         Method::MakeDir(ask) => &mut ask.context,

@@ -1,7 +1,9 @@
-//! Background work of an open store: rounds of the collector, which reclaims, ages the log and deletes objects.
+//! Background work of an open store: rounds of the collector, which reclaims, ages the log and
+//! deletes objects.
 //!
-//! Invariants: it stops when told, between two bounded steps; a failed round is logged once and tried again at the next
-//! turn; it holds the store only while it works, so a store that is dropped is not kept open.
+//! Invariants: it stops when told, between two bounded steps; a failed round is logged once and
+//! tried again at the next turn; it holds the store only while it works, so a store that is dropped
+//! is not kept open.
 
 use super::store::Inner;
 use crate::Collected;
@@ -62,7 +64,8 @@ fn report(collected: &Result<Collected, Failure>) {
 }
 
 impl Inner {
-    /// Collects what nothing can see any more. Goes on as long as a round leaves work and gets some done.
+    /// Collects what nothing can see any more. Goes on as long as a round leaves work and gets some
+    /// done.
     pub(super) async fn collect(&self, retention_ms: Option<u64>) -> Result<Collected, Failure> {
         let mut collected = Collected::default();
         loop {

@@ -1,10 +1,11 @@
 //! Whose an object store is: one object in it names the store.
 //!
-//! Invariants: a store writes blocks only where its own mark is. What breaks otherwise: two stores over one bucket number
-//! their sessions alike and overwrite each other's bodies; a client with a different bucket of the same URL uploads
-//! bodies to where the server never looks.
+//! Invariants: a store writes blocks only where its own mark is. What breaks otherwise: two stores
+//! over one bucket number their sessions alike and overwrite each other's bodies; a client with a
+//! different bucket of the same URL uploads bodies to where the server never looks.
 //!
-//! **Shape**: block `ffffffffffffffff/00000000`, which no session has, holds the 16 bytes of the store id.
+//! **Shape**: block `ffffffffffffffff/00000000`, which no session has, holds the 16 bytes of the
+//! store id.
 
 use nokv_object::{BlockStore, Error};
 use nokv_types::{BlockId, Failure, Reason, SessionId};
@@ -41,8 +42,8 @@ pub(crate) async fn read(blocks: &dyn BlockStore, store_id: [u8; 16]) -> Result<
 
 /// Makes sure that the object store is this store's, marking it when `is_new`.
 ///
-/// **Errors**: `Conflict` when it is another store's, `NotFound` when it should be marked and is not; those of the object
-/// store.
+/// **Errors**: `Conflict` when it is another store's, `NotFound` when it should be marked and is
+/// not; those of the object store.
 pub(crate) async fn claim(
     blocks: &dyn BlockStore,
     store_id: [u8; 16],

@@ -14,7 +14,8 @@ pub(super) const PAGE_ENTRIES_DEFAULT: u32 = 1024;
 pub(super) const PAGE_ENTRIES_MAX: u32 = 16_384;
 /// Most files of a read plan.
 pub(super) const PLAN_ITEMS_MAX: usize = 1024;
-/// Bytes at which a read plan's answer is full: half a frame, so that one more body of some hundred thousand extents fits.
+/// Bytes at which a read plan's answer is full: half a frame, so that one more body of some hundred
+/// thousand extents fits.
 const PLAN_BYTES_FULL: usize = nokv_proto::FRAME_BYTES_MAX / 2;
 
 /// Entries that a page gets for the limit that was asked for.

@@ -147,8 +147,8 @@ async fn a_store_is_not_created_among_other_things_nor_opened_from_damage() {
     }
 }
 
-/// Makes directories from several tasks on a machine that may lie about syncs; cuts power; counts what was acknowledged
-/// and is gone.
+/// Makes directories from several tasks on a machine that may lie about syncs; cuts power; counts
+/// what was acknowledged and is gone.
 async fn lost_after_power_cut(seed: u64, lies: bool) -> usize {
     let memory = Arc::new(MemoryFileSystem::new());
     let faults = Arc::new(FaultFileSystem::new(

@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - one process at a time ([`crate::store_lock`]);
-//! - nothing is written to an object store before it is known to be this store's ([`super::marker`]);
+//! - nothing is written to an object store before it is known to be this store's
+//!   ([`super::marker`]);
 //! - closing waits for background work, syncs, and releases the lock last.
 
 use super::maintenance::Maintenance;
@@ -61,12 +62,14 @@ pub(super) struct Inner {
 impl Service {
     /// Opens the store, or creates it as told.
     ///
-    /// **Errors**: `Busy` when another process has it open, naming it; `NotFound`, `AlreadyExists` by `create`; `Corrupt`
-    /// with file, offset, expected, got; `Conflict` when the object store is another store's; `Unavailable`,
-    /// `Unauthenticated`, `PermissionDenied`, `NotFound`, `InvalidArgument` for the object store.
+    /// **Errors**: `Busy` when another process has it open, naming it; `NotFound`, `AlreadyExists`
+    /// by `create`; `Corrupt` with file, offset, expected, got; `Conflict` when the object
+    /// store is another store's; `Unavailable`, `Unauthenticated`, `PermissionDenied`,
+    /// `NotFound`, `InvalidArgument` for the object store.
     pub async fn open(env: Env, config: StoreConfig) -> Result<Self, Failure> {
         if let Some(url) = &config.objects.url {
-            // Before anything is created: a URL with a mistake, or with a password in it, leaves no trace.
+            // Before anything is created: a URL with a mistake, or with a password in it, leaves no
+            // trace.
             crate::objects::open(&env, url, &config.objects)?;
         }
         let dir = absolute(&config.dir)?;
@@ -167,9 +170,11 @@ impl Service {
         &self.inner.env
     }
 
-    /// Closes the store: refuses new requests, stops background work, syncs, releases the lock. Closing twice succeeds.
+    /// Closes the store: refuses new requests, stops background work, syncs, releases the lock.
+    /// Closing twice succeeds.
     ///
-    /// **Errors**: those of the last flush; the store is closed all the same, and what was synced is safe.
+    /// **Errors**: those of the last flush; the store is closed all the same, and what was synced
+    /// is safe.
     pub async fn close(&self) -> Result<(), Failure> {
         if self.inner.is_closing.swap(true, Ordering::AcqRel) {
             return Ok(());

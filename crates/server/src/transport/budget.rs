@@ -1,8 +1,8 @@
 //! Bytes in memory, over all connections.
 //!
-//! Invariant: large requests and answers hold their share from before their memory is taken until they are done with it.
-//! Nobody waits for a share while holding one that only the waiting could free: an answer's share is asked for by a task
-//! of its own, and a peer that stalls is dropped.
+//! Invariant: large requests and answers hold their share from before their memory is taken until
+//! they are done with it. Nobody waits for a share while holding one that only the waiting could
+//! free: an answer's share is asked for by a task of its own, and a peer that stalls is dropped.
 
 use super::limits::{BUDGET_BYTES, LARGE_BYTES};
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! One peer: frames in, answers out.
 //!
-//! One task owns the socket. Short requests are answered on it, with no other task between the read and the write; the
-//! others run beside it and come back through a channel. All changes that one read brought wait for one sync.
+//! One task owns the socket. Short requests are answered on it, with no other task between the read
+//! and the write; the others run beside it and come back through a channel. All changes that one
+//! read brought wait for one sync.
 //!
 //! Invariants:
-//! - at most [`IN_FLIGHT_MAX`] requests are in flight and [`OUT_BYTES_FULL`] plus one answer wait for the reader; beyond it nothing
-//!   more is read;
+//! - at most [`IN_FLIGHT_MAX`] requests are in flight and [`OUT_BYTES_FULL`] plus one answer wait
+//!   for the reader; beyond it nothing more is read;
 //! - large frames and answers hold a share of the server's budget;
 //! - every request that was read is answered once, unless the peer is gone.
 
@@ -84,10 +85,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Serves until the peer goes, breaks the protocol or stalls, or until `stop` says so and what is in flight is answered.
+    /// Serves until the peer goes, breaks the protocol or stalls, or until `stop` says so and what
+    /// is in flight is answered.
     pub(super) async fn serve(mut self, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-        let greeted = tokio::time::timeout(PREFACE_MAX, self.greet()).await;
-        if !greeted.unwrap_or_else(|_| Err(stalled("to say what it speaks")))? {
+        let is_greeted = tokio::select! {
+            _ = stop.changed() => return Ok(()),
+            greeted = tokio::time::timeout(PREFACE_MAX, self.greet()) => {
+                greeted.unwrap_or_else(|_| Err(stalled("to say what it speaks")))?
+            }
+        };
+        if !is_greeted {
             return Ok(());
         }
         self.handle_input();
@@ -107,7 +114,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Finished(finished) => self.take_finished(finished),
                 Event::Wrote => {}
                 Event::Read(0) => {
-                    // The peer sends no more: what it asked for is done, and answered if it still reads.
+                    // The peer sends no more: what it asked for is done, and answered if it still
+                    // reads.
                     self.is_ending = true;
                 }
                 Event::Read(_) => self.handle_input(),

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Connections at once unless told; beyond it a connection waits in the kernel's queue. Each idle one takes some KiB.
+/// Connections at once unless told; beyond it a connection waits in the kernel's queue. Each idle
+/// one takes some KiB.
 pub const CONNECTIONS_MAX: usize = 1_024;
-/// Requests of one connection in flight: beyond it the server does not read on, so that a client's backlog stays with the
-/// client. Enough to keep both cores busy over a 10 ms line.
+/// Requests of one connection in flight: beyond it the server does not read on, so that a client's
+/// backlog stays with the client. Enough to keep both cores busy over a 10 ms line.
 pub const IN_FLIGHT_MAX: usize = 256;
 /// Bytes of all large requests and answers in memory, over all connections.
 pub(super) const BUDGET_BYTES: usize = 128 << 20;
-/// From here on a request or an answer counts against the budget. Smaller ones are bounded by their number.
+/// From here on a request or an answer counts against the budget. Smaller ones are bounded by their
+/// number.
 pub(super) const LARGE_BYTES: usize = 256 << 10;
 /// Bytes of answers that wait for their reader before the server stops to take requests from it.
 pub(super) const OUT_BYTES_FULL: usize = 512 << 10;

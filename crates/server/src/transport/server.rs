@@ -1,7 +1,7 @@
 //! All connections of a store.
 //!
-//! Invariants: at most `connections_max` at once; stopping refuses new ones, lets requests in flight end within a bound, and
-//! removes the socket before the store is closed.
+//! Invariants: at most `connections_max` at once; stopping refuses new ones, lets requests in
+//! flight end within a bound, and removes the socket before the store is closed.
 
 use super::budget::Budget;
 use super::connection::Connection;
@@ -46,7 +46,8 @@ struct Connections {
 impl Server {
     /// Starts to listen.
     ///
-    /// **Errors**: `InvalidArgument` for an address that is not loopback; `Busy` for one in use; `Io`, `PermissionDenied`.
+    /// **Errors**: `InvalidArgument` for an address that is not loopback; `Busy` for one in use;
+    /// `Io`, `PermissionDenied`.
     pub async fn start(service: Service, options: ServerOptions) -> Result<Self, Failure> {
         let mut tcp = Vec::new();
         for address in &options.listen {
@@ -100,7 +101,8 @@ impl Server {
         self.connections.slot_count as usize - self.connections.slots.available_permits()
     }
 
-    /// Stops: no new connections, what is in flight ends or is cut off after `drain_max`, then the store closes.
+    /// Stops: no new connections, what is in flight ends or is cut off after `drain_max`, then the
+    /// store closes.
     ///
     /// **Errors**: those of closing the store.
     pub async fn stop(mut self) -> Result<(), Failure> {

@@ -2,8 +2,10 @@
 //!
 //! Invariants:
 //! - its mode is 0600 from the moment it exists: it is set before the name is made;
-//! - a socket that a dead server left is removed, which is safe because only the holder of the store's lock listens;
-//! - directories deeper than the 107 bytes of a socket's address work: they are reached through `/proc/self/fd`.
+//! - a socket that a dead server left is removed, which is safe because only the holder of the
+//!   store's lock listens;
+//! - directories deeper than the 107 bytes of a socket's address work: they are reached through
+//!   `/proc/self/fd`.
 
 use super::limits::BACKLOG;
 use crate::identity::io_failure;

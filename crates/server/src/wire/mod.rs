@@ -1,7 +1,7 @@
 //! Nouns of the namespace to messages and back, for both ends of a connection.
 //!
-//! Invariants: every function in [`ask`] has its inverse in [`heard`] and the other way round, and a round trip changes
-//! nothing (tested); what is not valid becomes a failure that names the field.
+//! Invariants: every function in [`ask`] has its inverse in [`heard`] and the other way round, and
+//! a round trip changes nothing (tested); what is not valid becomes a failure that names the field.
 //!
 //! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`].
 

@@ -20,7 +20,8 @@ pub fn publish_to_wire(publish: &Publish) -> v1::PublishRequest {
     }
 }
 
-/// A publish from the wire. **Errors**: `InvalidArgument`, `TooLarge`, those of paths, each naming the item.
+/// A publish from the wire. **Errors**: `InvalidArgument`, `TooLarge`, those of paths, each naming
+/// the item.
 pub fn publish(message: v1::PublishRequest) -> Result<Publish, Failure> {
     let count = message.items.len();
     if count == 0 {
@@ -108,7 +109,8 @@ pub fn published_to_wire(published: &[Published]) -> v1::PublishResponse {
     }
 }
 
-/// The answer of a publish of `paths`. **Errors**: `InvalidArgument` when the server answered for other paths.
+/// The answer of a publish of `paths`. **Errors**: `InvalidArgument` when the server answered for
+/// other paths.
 pub fn published(
     paths: Vec<NsPath>,
     message: v1::PublishResponse,

@@ -125,3 +125,57 @@ impl std::fmt::Debug for BlockCache {
         self.figures().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(bytes: usize) -> CachedBlock {
+        let mut payload = vec![0; bytes - 20];
+        payload.extend_from_slice(&[0; 20]);
+        CachedBlock::Partition(IndexBlock::parse(payload.into()).expect("an empty index"))
+    }
+
+    fn key(offset: u64) -> BlockKey {
+        BlockKey { table: 1, offset }
+    }
+
+    #[test]
+    fn the_budget_holds_and_is_used() {
+        for budget in [1_usize << 20, 64 << 20] {
+            let cache = BlockCache::new(budget);
+            let count = 4 * budget as u64 / 8000;
+            for offset in 0..count {
+                cache.insert(key(offset), partition(8000), FillCache::Yes);
+                assert!(cache.figures().bytes <= budget as u64);
+            }
+            assert!(cache.figures().bytes >= budget as u64 * 9 / 10);
+        }
+    }
+
+    #[test]
+    fn what_is_read_again_and_again_survives_a_scan() {
+        let cache = BlockCache::new(8 << 20);
+        for round in 0..20 {
+            for offset in 0..200 {
+                if cache.get(key(offset), FillCache::Yes).is_none() {
+                    cache.insert(key(offset), partition(8000), FillCache::Yes);
+                }
+            }
+            for scanned in 0..500 {
+                let offset = 1000 + round * 500 + scanned;
+                cache.insert(key(offset), partition(8000), FillCache::Yes);
+            }
+        }
+        let kept = (0..200).filter(|offset| cache.get(key(*offset), FillCache::No).is_some());
+        assert!(kept.count() >= 190);
+    }
+
+    #[test]
+    fn who_does_not_fill_leaves_no_trace() {
+        let cache = BlockCache::new(1 << 20);
+        cache.insert(key(1), partition(8000), FillCache::No);
+        assert!(cache.get(key(1), FillCache::No).is_none());
+        assert_eq!(cache.figures(), CacheFigures::default());
+    }
+}

@@ -141,10 +141,9 @@ fn plan_level0(
 /// B: the table of the level whose move costs least.
 fn plan_size(view: &LevelsView<'_>, options: &ChooseOptions<'_>, level: usize) -> Option<Plan> {
     let cost = |table: &&TableInfo<'_>| {
-        let below = view.level(level + 1).iter();
-        let overlap = below
-            .filter(|other| overlap(other, table))
-            .map(|other| other.summary.bytes);
+        let summary = table.summary;
+        let below = view.overlapping(level + 1, &summary.smallest, &summary.largest);
+        let overlap = below.iter().map(|other| other.summary.bytes);
         let garbage = table
             .summary
             .garbage
@@ -253,7 +252,9 @@ fn is_movable(
     table: &TableInfo<'_>,
     to: usize,
 ) -> bool {
-    !is_small(table, options) && !view.level(to).iter().any(|other| overlap(other, table))
+    let summary = table.summary;
+    let below = view.overlapping(to, &summary.smallest, &summary.largest);
+    !is_small(table, options) && below.is_empty()
 }
 
 fn merge_into(
@@ -328,8 +329,4 @@ fn with_small_neighbours(
 
 fn is_small(table: &TableInfo<'_>, options: &ChooseOptions<'_>) -> bool {
     table.summary.bytes < options.table_bytes / SMALL_PART
-}
-
-fn overlap(a: &TableInfo<'_>, b: &TableInfo<'_>) -> bool {
-    a.summary.overlaps(&b.summary.smallest, &b.summary.largest)
 }

@@ -88,11 +88,23 @@ impl LevelsView<'_> {
             .sum()
     }
 
+    /// The tables of a sorted level that overlap the keys from `smallest` to `largest`.
+    pub(crate) fn overlapping(
+        &self,
+        level: usize,
+        smallest: &[u8],
+        largest: &[u8],
+    ) -> &[TableInfo<'_>] {
+        let tables = self.level(level);
+        let start = tables.partition_point(|table| table.summary.largest.as_slice() < smallest);
+        let end = tables.partition_point(|table| table.summary.smallest.as_slice() <= largest);
+        tables.get(start..end).unwrap_or_default()
+    }
+
     /// What lies below `level` and overlaps the span, as disjoint spans in order.
     pub(crate) fn deeper(&self, level: usize, span: &KeySpan) -> Vec<KeySpan> {
-        let below = self.levels.iter().skip(level + 1).flatten();
-        let mut spans: Vec<KeySpan> = below
-            .filter(|table| table.summary.overlaps(&span.smallest, &span.largest))
+        let mut spans: Vec<KeySpan> = (level + 1..self.levels.len())
+            .flat_map(|below| self.overlapping(below, &span.smallest, &span.largest))
             .map(|table| KeySpan::of(table.summary))
             .collect();
         spans.sort_by(|a, b| a.smallest.cmp(&b.smallest));

@@ -11,7 +11,8 @@ use nokv_env::{Env, OpenMode};
 
 use super::{
     LookupKey, Table, TableCursor, block_cursor::BlockCursor, data_block::DataBlock,
-    footer::Footer, frame, index_block::IndexBlock, layout::Content, summary::TableSummary,
+    footer::Footer, frame, index_block::IndexBlock, layout::Content, reader::decode_tombstones,
+    summary::TableSummary,
 };
 use crate::cache::BlockCache;
 
@@ -31,6 +32,7 @@ pub(crate) fn block(bytes: &[u8]) {
         assert!(frame::open(content, bytes.to_vec(), 0).is_err() || bytes.len() > 4);
     }
     TableSummary::decode(&mut &*bytes, 1).ok();
+    decode_tombstones(bytes.get(..200).unwrap_or(bytes));
     let Ok(block) = DataBlock::parse(Bytes::copy_from_slice(bytes)) else {
         return;
     };

@@ -348,7 +348,7 @@ enum Progress {
     GoesOn,
 }
 
-fn decode_tombstones(mut payload: &[u8]) -> Option<Tombstones> {
+pub(super) fn decode_tombstones(mut payload: &[u8]) -> Option<Tombstones> {
     let mut tombstones = Tombstones::new();
     while !payload.is_empty() {
         let start = take_key(&mut payload)?;

@@ -44,11 +44,6 @@ impl TableSummary {
         self.entry_count == 0 && self.range_tombstone_count == 0
     }
 
-    /// Whether a key of `smallest..=largest` lies in the table's range too.
-    pub(crate) fn overlaps(&self, smallest: &[u8], largest: &[u8]) -> bool {
-        self.smallest.as_slice() <= largest && smallest <= self.largest.as_slice()
-    }
-
     /// Takes an entry or tombstone into the bounds of keys and versions.
     pub(super) fn widen(&mut self, smallest: &[u8], largest: &[u8], version: u64) {
         if self.is_empty() {

@@ -388,6 +388,30 @@ fn a_scan_of_a_gap_between_blocks_reads_none() {
 }
 
 #[test]
+fn many_nested_range_tombstones_stay_small() {
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    let tombstones: Vec<_> = (0..300_u32)
+        .map(|n| RangeTombstone {
+            start: key(n),
+            end: key(1000 - n),
+            version: n.into(),
+        })
+        .collect();
+    let table = table(1, &[], &tombstones, TableOptions::default());
+    assert!(table.summary().bytes < 300 * 12 + 1000);
+    for probe in 0..1000_u32 {
+        let covers = tombstones
+            .iter()
+            .filter(|t| t.start <= key(probe) && key(probe) < t.end);
+        let expected = covers.map(|tombstone| tombstone.version).max();
+        assert_eq!(
+            table.range_tombstones().covering(&key(probe), u64::MAX),
+            expected
+        );
+    }
+}
+
+#[test]
 fn an_empty_table_is_a_table() {
     let table = table(1, &[], &[], TableOptions::default());
     assert!(table.summary().is_empty());

@@ -6,7 +6,7 @@
 //!   returns only after a sync: whoever puts the table in the manifest then may rely on it (the
 //!   directory is the caller's to sync).
 
-use std::{cmp::Ordering, path::Path, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, path::Path, sync::Arc};
 
 use nokv_env::File;
 
@@ -17,10 +17,15 @@ use super::{
     frame::Sealer,
     garbage::Span,
     index_builder::{Bounds, IndexBuilder},
-    layout::{Content, Handle, PARTITION_BYTES, footer},
+    layout::{Content, Handle, PARTITION_BYTES, PAYLOAD_BYTES_MAX, footer},
     summary::TableSummary,
 };
-use crate::{Compression, Error, entry::EntryKind, tombstones::Tombstones, varint};
+use crate::{
+    Compression, Error,
+    entry::{EntryKind, RangeTombstone},
+    tombstones::Tombstones,
+    varint,
+};
 
 /// Blocks are handed to the file in pieces of about this size: few system calls, little memory.
 const WRITE_BYTES: usize = 1 << 20;
@@ -266,7 +271,7 @@ impl TableWriter {
             return Ok(Handle::default());
         }
         let mut payload = Vec::new();
-        for tombstone in self.tombstones.iter() {
+        for tombstone in join(self.tombstones.iter()) {
             // Where nothing is below, it can go when the horizon has passed it and no pin sees what
             // it hides.
             let (from, until) = (self.summary.version_min, tombstone.version);
@@ -278,6 +283,11 @@ impl TableWriter {
                 payload.extend_from_slice(key);
             }
             varint::put(&mut payload, tombstone.version);
+        }
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let problem =
+                "more range tombstones than a table can hold: delete fewer, larger ranges";
+            return Err(Error::Invalid(problem.to_owned()));
         }
         self.write_block(Content::Tombstones, &payload)
     }
@@ -306,4 +316,23 @@ impl TableWriter {
         self.pending.clear();
         Ok(())
     }
+}
+
+/// Fragments of the same version that touch, as one. Ranges that overlap are cut at each other's
+/// ends: `n` of them make up to `n * n` fragments, of which this makes `n` again.
+fn join(fragments: impl Iterator<Item = RangeTombstone>) -> Vec<RangeTombstone> {
+    let mut open: BTreeMap<u64, RangeTombstone> = BTreeMap::new();
+    let mut joined = Vec::new();
+    for fragment in fragments {
+        match open.get_mut(&fragment.version) {
+            Some(before) if before.end == fragment.start => before.end = fragment.end,
+            Some(before) => joined.push(std::mem::replace(before, fragment)),
+            None => {
+                open.insert(fragment.version, fragment);
+            }
+        }
+    }
+    joined.extend(open.into_values());
+    joined.sort();
+    joined
 }

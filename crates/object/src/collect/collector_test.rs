@@ -11,10 +11,17 @@ use crate::{
 use nokv_types::BlockId;
 use std::sync::Arc;
 
+/// Nothing goes wrong.
+const SOUND: Chance = Chance {
+    seed: 0,
+    per_thousand: 0,
+    trouble: Trouble::Any,
+};
 const DELETE: Orphans = Orphans::Delete { grace_ms: 1_000 };
 
 fn history(seed: u64, lie: Lie) -> Checked {
-    // Looking for orphans would hide what the other phases leave, so every other store does without.
+    // Looking for orphans would hide what the other phases leave, so every other store does
+    // without.
     let orphans = if seed.is_multiple_of(2) {
         DELETE
     } else {
@@ -89,19 +96,35 @@ async fn die_after(fuse: &Fuse, death: Death, orphans: Orphans) -> Checked {
         objects_max: 100,
         ..CollectOptions::default()
     };
-    let sound = Chance {
-        seed: 0,
-        per_thousand: 0,
-        trouble: Trouble::Any,
-    };
     let mut world = busy_world(orphans).await;
     // Whether the round says so or not: the store may have died under a phase that goes on.
-    let _died = world.collector(options, fuse, sound).round_within(0).await;
+    let _died = world.collector(options, fuse, SOUND).round_within(0).await;
     if death == Death::Power {
         world.crash();
     }
     world.check()?;
     world.check_the_end().await
+}
+
+/// A power cut that takes back the dropping of a last reference also gives every session the right
+/// to publish the block again: it must be there.
+#[test]
+fn what_a_power_cut_may_bring_back_is_not_deleted() {
+    for steps in 0..40 {
+        let world = run(async {
+            let mut world = World::new(steps, Lie::SomebodyReclaims, Orphans::Ignore);
+            let block = world.publish_alone("/a").await;
+            world.remove_all();
+            world.namespace.sync().expect("syncs");
+            let fuse = Fuse::new(i64::try_from(steps).expect("few"));
+            let options = CollectOptions::default();
+            let _died = world.collector(options, &fuse, SOUND).round_within(0).await;
+            world.crash();
+            world.publish_again("/b", block);
+            world
+        });
+        assert_eq!(world.check(), Ok(()), "{steps} steps");
+    }
 }
 
 /// A collector over a sound namespace and a store that fails as planned.
@@ -194,12 +217,7 @@ fn a_round_deletes_no_more_than_it_may() {
             objects_max: 2,
             ..CollectOptions::default()
         };
-        let sound = Chance {
-            seed: 0,
-            per_thousand: 0,
-            trouble: Trouble::Any,
-        };
-        let collector = world.collector(options, &Fuse::endless(), sound);
+        let collector = world.collector(options, &Fuse::endless(), SOUND);
         let mut rounds = 0;
         loop {
             let report = collector.round_within(0).await.expect("a round");
@@ -223,12 +241,7 @@ fn orphans_are_reported_and_marks_are_left_alone() {
             sequence: 0,
         };
         world.put(mark).await;
-        let sound = Chance {
-            seed: 0,
-            per_thousand: 0,
-            trouble: Trouble::Any,
-        };
-        let reporting = world.collector(CollectOptions::default(), &Fuse::endless(), sound);
+        let reporting = world.collector(CollectOptions::default(), &Fuse::endless(), SOUND);
         let report = reporting.round_within(0).await.expect("a round");
         assert_eq!(
             (report.orphan_objects, report.orphan_bytes),
@@ -249,7 +262,7 @@ fn orphans_are_reported_and_marks_are_left_alone() {
             orphan_interval_ms: 0,
             ..CollectOptions::default()
         };
-        let deleting = world.collector(options, &Fuse::endless(), sound);
+        let deleting = world.collector(options, &Fuse::endless(), SOUND);
         assert_eq!(
             deleting.round().await.expect("a round").orphan_objects,
             1,

@@ -1,4 +1,5 @@
-//! A store with users, whose collector can be made to lie and to die, and a checker that walks the namespace by itself.
+//! A store with users, whose collector can be made to lie and to die, and a checker that walks the
+//! namespace by itself.
 
 use super::{CollectOptions, Collector, Orphans, Report, ledger::Ledger};
 use crate::{
@@ -59,6 +60,8 @@ pub(super) enum Lie {
     EverythingIsReferenced,
     OpenSessionsAreOver,
     NothingIsDoomed,
+    /// No lie, but a race: somebody else reclaims once the sessions that are over are known.
+    SomebodyReclaims,
 }
 
 /// A namespace that dies when the fuse is burnt: before a step, or after its effect.
@@ -89,7 +92,11 @@ impl Ledger for Mortal {
         if self.lie == Lie::OpenSessionsAreOver {
             return Ok(self.open.clone());
         }
-        self.step(|namespace| namespace.expired_sessions(limit))
+        let sessions = self.step(|namespace| namespace.expired_sessions(limit));
+        if self.lie == Lie::SomebodyReclaims {
+            self.namespace.reclaim_within(100, 0)?;
+        }
+        sessions
     }
 
     fn session_is_known(&self, session: SessionId) -> Result<bool, Failure> {
@@ -330,6 +337,43 @@ impl World {
         }
     }
 
+    /// A file of one block of a session that is closed then.
+    pub(super) async fn publish_alone(&self, text: &str) -> BlockId {
+        let session = self.namespace.open_session(1_000).expect("opens").id;
+        let block = BlockId {
+            session,
+            sequence: 0,
+        };
+        self.put(block).await;
+        let published = self.publish_block(text, block, session);
+        published.expect("publishes");
+        self.namespace.close_session(session).expect("closes");
+        block
+    }
+
+    /// What a client does that remembers an earlier body, if the namespace lets it.
+    pub(super) fn publish_again(&self, text: &str, block: BlockId) {
+        let session = self.namespace.open_session(1_000).expect("opens").id;
+        if let Err(failure) = self.publish_block(text, block, session) {
+            assert_eq!(failure.reason(), Reason::MissingBlock, "{failure}");
+        }
+    }
+
+    fn publish_block(&self, text: &str, block: BlockId, session: SessionId) -> Result<(), Failure> {
+        let publish = Publish {
+            items: vec![item(text, &[block])],
+            parents: Parents::Create,
+            session: Some(session),
+        };
+        self.namespace.publish(&self.context(), publish).map(drop)
+    }
+
+    pub(super) fn remove_all(&self) {
+        self.namespace
+            .remove(&self.context(), &path("/a"), Remove::File)
+            .expect("removes");
+    }
+
     fn remove(&mut self) {
         let target = ["/a", "/b", "/dir", "/dir/sub", "/dir/b"][self.below(5)];
         if let Err(failure) = self
@@ -539,6 +583,16 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
+/// A file of these blocks.
+pub(super) fn item(text: &str, blocks: &[BlockId]) -> PublishItem {
+    PublishItem {
+        path: path(text),
+        content: Content::File(body_of(blocks)),
+        attributes: NewAttributes::mode(0o644),
+        expect: Expect::Any,
+    }
+}
+
 /// A store with a duty of every kind.
 pub(super) async fn busy_world(orphans: Orphans) -> World {
     let world = World::new(3, Lie::None, orphans);
@@ -553,12 +607,6 @@ pub(super) async fn busy_world(orphans: Orphans) -> World {
         for block in &blocks {
             world.put(*block).await;
         }
-        let item = |text: &str, blocks: &[BlockId]| PublishItem {
-            path: path(text),
-            content: Content::File(body_of(blocks)),
-            attributes: NewAttributes::mode(0o644),
-            expect: Expect::Any,
-        };
         let items = vec![
             item("/kept", &blocks[..2]),
             item(&format!("/gone/{index}"), &blocks[1..4]),

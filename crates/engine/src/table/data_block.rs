@@ -292,3 +292,63 @@ impl DataBlock {
         Ok(entry_count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{entry::EntryKind, table::data_builder::DataBuilder};
+
+    /// Every key of up to three of three letters.
+    fn all_keys() -> Vec<Vec<u8>> {
+        let mut keys = vec![Vec::new()];
+        for length in 0..3 {
+            let longer: Vec<Vec<u8>> = keys
+                .iter()
+                .filter(|key| key.len() == length)
+                .flat_map(|key| b"abc".iter().map(|letter| [&key[..], &[*letter]].concat()))
+                .collect();
+            keys.extend(longer);
+        }
+        keys
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn a_search_finds_what_is_there_and_nothing_else(
+            entries in proptest::collection::btree_set((0..40_usize, 1..3_u64), 1..24),
+        ) {
+            let keys = all_keys();
+            let mut builder = DataBuilder::default();
+            let entry = |(key, version): &(usize, u64)| (keys[*key].clone(), 3 - version);
+            let entries: BTreeSet<(Vec<u8>, u64)> = entries.iter().map(entry).collect();
+            let newest_first =
+                |a: &&(Vec<u8>, u64), b: &&(Vec<u8>, u64)| a.0.cmp(&b.0).then(b.1.cmp(&a.1));
+            let mut sorted: Vec<_> = entries.iter().collect();
+            sorted.sort_by(newest_first);
+            for (key, version) in sorted {
+                builder.add(key, *version, EntryKind::Put, key);
+            }
+            let block = DataBlock::parse(builder.finish().to_vec().into()).unwrap();
+            for key in &keys {
+                for at in 0..4 {
+                    let own = entries.iter().filter(|(own, version)| own == key && *version <= at);
+                    let expected = own.map(|(_, version)| *version).max();
+                    let found = match block.search(key, at).unwrap() {
+                        Search::Found(entry) => {
+                            prop_assert_eq!(&block.bytes()[entry.value()], &key[..]);
+                            Some(entry.version)
+                        }
+                        Search::Absent | Search::End => None,
+                    };
+                    prop_assert_eq!(found, expected, "{:?} at {}", key, at);
+                }
+            }
+        }
+    }
+}

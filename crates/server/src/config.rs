@@ -18,8 +18,8 @@ pub enum Create {
 /// Where bodies are.
 #[derive(Clone, Default, Debug)]
 pub struct ObjectsConfig {
-    /// `file:///path`, `s3://bucket/prefix` or `memory:`; `None` takes what the store was created with, and for a new
-    /// store the folder `objects` in its directory.
+    /// `file:///path`, `s3://bucket/prefix` or `memory:`; `None` takes what the store was created
+    /// with, and for a new store the folder `objects` in its directory.
     pub url: Option<String>,
     /// S3 endpoint, where it is not AWS: `http://host:port`.
     pub endpoint: Option<String>,

@@ -268,13 +268,9 @@ async fn a_get_writes_nothing_outside_of_its_target_and_nothing_half() {
         std::fs::read_to_string(copy.join("g")).expect("read"),
         "mine"
     );
-    let names = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
-    let mut left: Vec<_> = std::fs::read_dir(&copy)
-        .expect("listed")
-        .map(names)
-        .collect();
-    left.sort();
-    assert_eq!(left, ["g", "sub"], "no temporary file is left");
+    let left: Vec<_> = snapshot(&copy).into_iter().map(|entry| entry.0).collect();
+    let expected = ["", "g", "sub", "sub/f"].map(PathBuf::from);
+    assert_eq!(left, expected, "no temporary file is left");
     store.stop().await;
 }
 

@@ -1,6 +1,8 @@
-//! Rates of the namespace over the real file system: `cargo bench -p nokv-namespace -- [--quick] [creates|lookups|listings]`.
+//! Rates of the namespace over the real file system: `cargo bench -p nokv-namespace -- [--quick]
+//! [creates|lookups|listings]`.
 //!
-//! Prints one line a workload. Each says what is batched and how durable it is; nothing is asserted.
+//! Prints one line a workload. Each says what is batched and how durable it is; nothing is
+//! asserted.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 

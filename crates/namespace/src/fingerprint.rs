@@ -1,7 +1,7 @@
 //! What is asked, in 64 bits, to notice a request id that is used for something else.
 //!
-//! The hash (XXH3) is stable across versions of the program: it is stored with the request. Every part is hashed with its
-//! length, so that parts can't run into each other.
+//! The hash (XXH3) is stable across versions of the program: it is stored with the request. Every
+//! part is hashed with its length, so that parts can't run into each other.
 
 use crate::{Place, Target};
 use nokv_types::NsPath;

@@ -1,12 +1,12 @@
 //! Identifiers that are never given twice.
 //!
-//! A range is reserved on disk before the first of it is given; a crash loses the rest of a range and never gives one
-//! again.
+//! A range is reserved on disk before the first of it is given; a crash loses the rest of a range
+//! and never gives one again.
 //!
 //! Invariants:
 //! - the reservation is synced before an id of it is used;
-//! - children of one directory get neighbouring node ids (runs of [`RUN_IDS`]), so that reading a directory with attributes
-//!   reads neighbouring keys.
+//! - children of one directory get neighbouring node ids (runs of [`RUN_IDS`]), so that reading a
+//!   directory with attributes reads neighbouring keys.
 
 use crate::failure::from_shard;
 use crate::records::system;
@@ -19,13 +19,13 @@ use parking_lot::Mutex;
 const RESERVED_IDS: u64 = 1 << 16;
 /// Neighbouring node ids that one directory gets at a time.
 const RUN_IDS: u64 = 64;
-/// Directories with a run of their own: a direct-mapped table, so that memory is bounded; a collision only costs
-/// neighbourhood.
+/// Directories with a run of their own: a direct-mapped table, so that memory is bounded; a
+/// collision only costs neighbourhood.
 const RUN_COUNT: usize = 1024;
 /// Most attempts to reserve: only another handle of the same store could be in the way.
 const RESERVE_ATTEMPTS_MAX: usize = 8;
-/// Low bits of a session id that count; the others are the salt of the store, so that two stores that share a bucket
-/// do not share a prefix.
+/// Low bits of a session id that count; the others are the salt of the store, so that two stores
+/// that share a bucket do not share a prefix.
 const SESSION_BITS: u32 = 40;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,7 +135,8 @@ impl Ids {
 
     /// A node id near the other children of `directory`.
     pub(crate) fn node(&self, shard: &Shard, directory: NodeId) -> Result<NodeId, Failure> {
-        // Multiplicative hashing: the directories in use at a time have neighbouring ids themselves.
+        // Multiplicative hashing: the directories in use at a time have neighbouring ids
+        // themselves.
         let hash = directory.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let slot = usize::try_from(hash).unwrap_or(0) % RUN_COUNT;
         let run = self

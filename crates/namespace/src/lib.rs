@@ -1,20 +1,23 @@
 //! The namespace: inodes and entries over the command log.
 //!
-//! Purpose: every operation of the product's file model, correct under concurrency, in one command each. The model
-//! is inode (node) and entry; attributes live in the node record and nowhere else; a path is resolved here, in
-//! one call, at one version.
+//! Purpose: every operation of the product's file model, correct under concurrency, in one command
+//! each. The model is inode (node) and entry; attributes live in the node record and nowhere else;
+//! a path is resolved here, in one call, at one version.
 //!
-//! How an operation works: it reads at the newest applied version, plans one command whose checks name
-//! everything the decision rested on, and has the shard apply it. A check that fails because somebody was
-//! faster makes it plan again. So an operation is atomic, and never sees half of another.
+//! How an operation works: it reads at the newest applied version, plans one command whose checks
+//! name everything the decision rested on, and has the shard apply it. A check that fails because
+//! somebody was faster makes it plan again. So an operation is atomic, and never sees half of
+//! another.
 //!
 //! Invariants ([`Namespace::check`] verifies them on a live store):
 //! - every entry leads to a node, every node but a root has as many entries as its link count says;
-//! - a directory has exactly one entry, the one its record names, and following parents ends at a root;
+//! - a directory has exactly one entry, the one its record names, and following parents ends at a
+//!   root;
 //! - the counters of a directory equal a recount of its entries;
 //! - the reference count of an object equals the bodies, live and dead, that need it.
 //!
-//! What breaks otherwise: lost files, directories that nobody can remove, blocks deleted under a reader.
+//! What breaks otherwise: lost files, directories that nobody can remove, blocks deleted under a
+//! reader.
 
 mod api;
 mod failure;
@@ -29,10 +32,11 @@ mod records;
 mod walk;
 
 pub use api::{
-    BodyStorage, BodySummary, Changed, CheckReport, Content, Context, DirEntry, Expect, Follow,
-    Mount, NewAttributes, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place,
-    Problem, ProblemKind, Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode,
-    Renamed, Session, SessionState, SetAttributes, SetTime, SetXattr, Target, Usage, View,
+    BodyStorage, BodySummary, Change, ChangeKind, ChangePage, Changed, ChangedPlace, CheckReport,
+    Content, Context, DirEntry, Expect, Follow, Mount, NewAttributes, Node, Options,
+    PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem, ProblemKind, Publish,
+    PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed, Scope, Session,
+    SessionState, SetAttributes, SetTime, SetXattr, Target, Usage, View,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;

@@ -1,9 +1,10 @@
 //! The handle of a store's namespaces: opening, mounts, and the frame that every operation runs in.
 //!
 //! Invariants:
-//! - an operation plans at the newest applied version and takes effect only if its checks still hold, else it
-//!   plans again, at most [`ATTEMPTS_MAX`] times;
-//! - the floor (what can still be read) is on disk before anything below it is forgotten, and never goes back.
+//! - an operation plans at the newest applied version and takes effect only if its checks still
+//!   hold, else it plans again, at most [`ATTEMPTS_MAX`] times;
+//! - the floor (what can still be read) is on disk before anything below it is forgotten, and never
+//!   goes back.
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
@@ -13,7 +14,7 @@ use crate::reader::Reader;
 use crate::records::answer::Answer;
 use crate::records::{MountRecord, system};
 use crate::{Context, Mount, Options, View};
-use nokv_engine::{Direction, Engine, KeyRange};
+use nokv_engine::{Direction, Engine, KeyRange, Retention};
 use nokv_env::{Clock, Env};
 use nokv_shard::{Applied, Error, Key, Outcome, Request, Shard};
 use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, ShardId, Version};
@@ -22,15 +23,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most times that an operation is planned. Each failure means that another operation succeeded, so only a caller that
-/// loses to others again and again sees the end of it; above it `Conflict` asks the caller to come back later.
+/// Most times that an operation is planned. Each failure means that another operation succeeded, so
+/// only a caller that loses to others again and again sees the end of it; above it `Conflict` asks
+/// the caller to come back later.
 pub(crate) const ATTEMPTS_MAX: usize = 128;
 /// Name of the mount that a new store has.
 const DEFAULT_MOUNT: &str = "default";
 
 /// All namespaces of a store.
 ///
-/// **Concurrency**: every method may be called from any thread and blocks while it works; cloning shares.
+/// **Concurrency**: every method may be called from any thread and blocks while it works; cloning
+/// shares.
 #[derive(Clone)]
 pub struct Namespace {
     pub(crate) inner: Arc<Inner>,
@@ -44,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) paths: Paths,
     pub(crate) mounts: RwLock<Vec<Mount>>,
     floor: AtomicU64,
+    /// What the engine was last told that it need not keep.
+    pruned: AtomicU64,
     /// The last time that the floor was raised.
     pub(crate) floor_written: Mutex<FloorWritten>,
     /// Held by the one round of background work that runs at a time.
@@ -60,9 +65,11 @@ pub(crate) struct FloorWritten {
 }
 
 impl Namespace {
-    /// Opens the store in `dir` (made when missing): engine, log, mounts. A new store gets a mount named `default`.
+    /// Opens the store in `dir` (made when missing): engine, log, mounts. A new store gets a mount
+    /// named `default`.
     ///
-    /// **Errors**: `Busy` when another process has it open; `Corrupt` with file, offset, expected, got; `Io`.
+    /// **Errors**: `Busy` when another process has it open; `Corrupt` with file, offset, expected,
+    /// got; `Io`.
     pub fn open(env: Env, dir: &Path, options: Options) -> Result<Self, Failure> {
         let engine = Engine::open(env.clone(), dir, options.engine.clone()).map_err(from_engine)?;
         Self::over(&env, engine, options)
@@ -81,6 +88,7 @@ impl Namespace {
             ids: Ids::new(salt),
             paths: Paths::new(),
             floor: AtomicU64::new(floor),
+            pruned: AtomicU64::new(floor),
             floor_written: Mutex::default(),
             reclaiming: Mutex::new(()),
         };
@@ -94,7 +102,8 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Makes what was written durable and closes the store. Later calls on clones fail with `Unavailable`.
+    /// Makes what was written durable and closes the store. Later calls on clones fail with
+    /// `Unavailable`.
     pub fn close(&self) -> Result<(), Failure> {
         self.inner.shard.sync().map_err(from_shard)?;
         self.inner
@@ -118,7 +127,8 @@ impl Namespace {
         self.inner.shard.read_version()
     }
 
-    /// The engine, for statistics and verification; writing to it past the namespace breaks the store.
+    /// The engine, for statistics and verification; writing to it past the namespace breaks the
+    /// store.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         self.inner.shard.engine()
@@ -128,6 +138,23 @@ impl Namespace {
     #[must_use]
     pub fn floor(&self) -> Version {
         Version::from_u64(self.inner.floor.load(Ordering::Acquire))
+    }
+
+    /// The version below which the engine may have forgotten.
+    pub(crate) fn pruned(&self) -> Version {
+        Version::from_u64(self.inner.pruned.load(Ordering::Acquire))
+    }
+
+    /// Lets the engine forget what lies below `horizon`.
+    pub(crate) fn prune(&self, horizon: Version) {
+        self.inner
+            .pruned
+            .fetch_max(horizon.as_u64(), Ordering::AcqRel);
+        let horizon = self.pruned();
+        self.engine().set_retention(Retention {
+            horizon,
+            pins: Vec::new(),
+        });
     }
 
     pub(crate) fn raise_floor(&self, floor: Version) {

@@ -1,14 +1,14 @@
 //! Where directories are, by path: a cache in front of the walk, never truth.
 //!
-//! Why: a walk of depth eight is eight reads, and callers use the same directories again and again. With the cache it is one
-//! hash and one comparison, then the last component is read as ever.
+//! Why: a walk of depth eight is eight reads, and callers use the same directories again and again.
+//! With the cache it is one hash and one comparison, then the last component is read as ever.
 //!
 //! Invariants:
 //! - only paths through real directories are kept: no symbolic links, nothing missing;
-//! - what is kept holds at the versions from the newest entry of the path to the version that was read. For later
-//!   versions it holds as long as no directory was moved or removed since, which [`DirectoryMoves`] tells: whoever
-//!   moves or removes one says so *before* the command can become visible, and nothing is kept for later versions
-//!   while that is under way;
+//! - what is kept holds at the versions from the newest entry of the path to the version that was
+//!   read. For later versions it holds as long as no directory was moved or removed since, which
+//!   [`DirectoryMoves`] tells: whoever moves or removes one says so *before* the command can become
+//!   visible, and nothing is kept for later versions while that is under way;
 //! - bounded: [`PATHS_MAX`] paths.
 
 use nokv_types::{BranchId, Name, NodeId, Version};
@@ -112,7 +112,8 @@ impl Paths {
 
     /// Where the path leads at version `at`, if that is known.
     ///
-    /// `at` must have been chosen before the call: a move that is visible at it has then been begun.
+    /// `at` must have been chosen before the call: a move that is visible at it has then been
+    /// begun.
     pub(crate) fn find(&self, query: &PathQuery<'_>, at: Version) -> Option<KnownDirectory> {
         let known = self.known.get(query)?;
         let holds =
@@ -157,7 +158,8 @@ impl DirectoryMoves {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// The number of moves so far, to be asked before the version to read at is chosen; `None` while one is under way.
+    /// The number of moves so far, to be asked before the version to read at is chosen; `None`
+    /// while one is under way.
     pub(crate) fn settled(&self) -> Option<u64> {
         let ended = self.ended.load(Ordering::SeqCst);
         let begun = self.begun.load(Ordering::SeqCst);

@@ -28,7 +28,8 @@ pub(crate) struct Found<T> {
 /// Deepest path that is looked up as a whole: the look-up recurses, and deeper ones are rare.
 const KNOWN_DEPTH_MAX: usize = 64;
 
-/// Ids this near are scanned together: skipping a few records costs less than a search for the next.
+/// Ids this near are scanned together: skipping a few records costs less than a search for the
+/// next.
 const CLUSTER_GAP_MAX: u64 = 8;
 /// Fewer ids than this are searched one by one: beginning a scan costs about as much.
 const CLUSTER_SCAN_MIN: usize = 8;
@@ -45,7 +46,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Where a path through real directories leads; `None` for anything else, which a walk then tells apart.
+    /// Where a path through real directories leads; `None` for anything else, which a walk then
+    /// tells apart.
     pub(crate) fn known_directory(
         &self,
         root: NodeId,
@@ -89,8 +91,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What the branch sees under a key. The one place where layers are resolved: the trunk has no parent, so its own
-    /// record is the answer.
+    /// What the branch sees under a key. The one place where layers are resolved: the trunk has no
+    /// parent, so its own record is the answer.
     fn resolve(&self, key: &Key) -> Result<Option<Record>, Failure> {
         self.engine
             .get(key.keyspace(), key.bytes(), self.at)
@@ -200,8 +202,9 @@ impl Reader<'_> {
         Ok(described)
     }
 
-    /// The records of some nodes (or directories) in one keyspace. Neighbouring ids are scanned together: children of one
-    /// directory have them, and a step of a scan costs less than a search.
+    /// The records of some nodes (or directories) in one keyspace. Neighbouring ids are scanned
+    /// together: children of one directory have them, and a step of a scan costs less than a
+    /// search.
     fn gather(&self, keyspace: Keyspace, nodes: &[NodeId]) -> Result<Vec<Option<Record>>, Failure> {
         let mut order: Vec<(NodeId, usize)> = nodes
             .iter()

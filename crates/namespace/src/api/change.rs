@@ -99,7 +99,8 @@ pub struct SetAttributes {
 pub struct Usage {
     /// The version that was counted.
     pub version: Version,
-    /// Bytes of the bodies of files and symbolic links; a file with several names in the subtree counts once.
+    /// Bytes of the bodies of files and symbolic links; a file with several names in the subtree
+    /// counts once.
     pub bytes: u64,
     /// Nodes that are not directories; one with several names counts once.
     pub files: u64,

@@ -5,8 +5,8 @@ use nokv_types::{BranchId, MountId, RequestId, TimeNanos, Version};
 
 /// Where and when a read looks.
 ///
-/// **Guarantees**: one call reads at one version. With `at: None` that is the newest applied one; pass
-/// the version that a first answer carries to later calls to read the same state again.
+/// **Guarantees**: one call reads at one version. With `at: None` that is the newest applied one;
+/// pass the version that a first answer carries to later calls to read the same state again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct View {
     /// The namespace.

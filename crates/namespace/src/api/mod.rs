@@ -1,8 +1,8 @@
 //! What callers say and hear: plain data without behaviour.
 //!
-//! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`] (what a
-//! lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`] (upload sessions and
-//! garbage), [`options`],
+//! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`]
+//! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`]
+//! (upload sessions and garbage), [`options`],
 //! [`check`].
 
 mod change;
@@ -14,6 +14,7 @@ mod options;
 mod publish;
 mod session;
 mod target;
+mod watch;
 
 pub use change::{
     Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, SetXattr, Usage,
@@ -28,3 +29,4 @@ pub use publish::{
 };
 pub use session::{Reclaimed, Session, SessionState};
 pub use target::{Follow, Place, Target};
+pub use watch::{Change, ChangeKind, ChangePage, ChangedPlace, Scope};

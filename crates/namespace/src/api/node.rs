@@ -48,9 +48,9 @@ pub struct DirEntry {
 
 /// A part of a directory.
 ///
-/// **Guarantees**: entries in byte order of names, all as of `version`, none left out between the first and
-/// the last. To continue, ask with `after: next` and `View::at(version)`: the pages together are the directory at
-/// that version, whatever changes meanwhile.
+/// **Guarantees**: entries in byte order of names, all as of `version`, none left out between the
+/// first and the last. To continue, ask with `after: next` and `View::at(version)`: the pages
+/// together are the directory at that version, whatever changes meanwhile.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page {
     /// The version that was read.

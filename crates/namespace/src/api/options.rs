@@ -6,8 +6,8 @@ pub struct Options {
     /// How long every version stays readable, milliseconds. 0: replaced and removed bodies are
     /// garbage at once.
     pub retention_ms: u64,
-    /// How long after expiry the blocks of an abandoned session are kept, so that an upload still on
-    /// its way does not land after the sweep, milliseconds.
+    /// How long after expiry the blocks of an abandoned session are kept, so that an upload still
+    /// on its way does not land after the sweep, milliseconds.
     pub session_grace_ms: u64,
     /// The command log: what watches and repeated requests can go back to.
     pub log: nokv_shard::Options,

@@ -6,15 +6,16 @@ use nokv_types::{Body, Generation, NodeId, NsPath, SessionId, TimeNanos, Version
 
 /// A set of paths that become visible together.
 ///
-/// **Shape**: 1..=`PUBLISH_ITEMS_MAX` items, each path at most once; later items may lie in directories that earlier
-/// ones make.
+/// **Shape**: 1..=`PUBLISH_ITEMS_MAX` items, each path at most once; later items may lie in
+/// directories that earlier ones make.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Publish {
     /// What appears.
     pub items: Vec<PublishItem>,
     /// What becomes of missing parents.
     pub parents: Parents,
-    /// The upload session of the blocks; needed as soon as a body has blocks uploaded for this publish.
+    /// The upload session of the blocks; needed as soon as a body has blocks uploaded for this
+    /// publish.
     pub session: Option<SessionId>,
 }
 
@@ -37,7 +38,8 @@ pub enum Content {
     /// A file with this body. An existing file keeps its node and gets a new generation; a link or
     /// special file is replaced by a new node; a directory is `IsDirectory`.
     File(Body),
-    /// A directory. An existing one stays, with the new attributes; anything else is `NotDirectory`.
+    /// A directory. An existing one stays, with the new attributes; anything else is
+    /// `NotDirectory`.
     Directory,
     /// A symbolic link to these 1..=4095 bytes. Replaces anything but a directory.
     Symlink(Bytes),
@@ -93,6 +95,6 @@ pub struct Published {
     pub version: Version,
 }
 
-/// Most items of one publish: bounds the time that one command holds the log (65,536 small files take
-/// about a quarter of a second).
+/// Most items of one publish: bounds the time that one command holds the log (65,536 small files
+/// take about a quarter of a second).
 pub const PUBLISH_ITEMS_MAX: usize = 65_536;

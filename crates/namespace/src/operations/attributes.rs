@@ -1,7 +1,8 @@
 //! Changing attributes, size included.
 //!
-//! A shorter size that falls inside an extent would need that extent's checksum anew, which takes its bytes: whoever has
-//! them publishes the body instead. Cutting between extents, to nothing, inline, or extending by a hole needs no bytes.
+//! A shorter size that falls inside an extent would need that extent's checksum anew, which takes
+//! its bytes: whoever has them publishes the body instead. Cutting between extents, to nothing,
+//! inline, or extending by a hole needs no bytes.
 
 use super::read::shown;
 use crate::failure::invalid;
@@ -22,7 +23,8 @@ impl Namespace {
     /// Changes attributes. Follows symbolic links as told.
     ///
     /// **Errors**: as [`Self::lookup`]; `InvalidArgument` (mode); `IsDirectory` for the size of a
-    /// directory; `StaleGeneration`; `Unsupported` for a size that cuts an extent in two: publish that body.
+    /// directory; `StaleGeneration`; `Unsupported` for a size that cuts an extent in two: publish
+    /// that body.
     pub fn set_attributes<'a>(
         &self,
         context: &Context,

@@ -1,7 +1,7 @@
 //! The consistency check: a full recount at one version, beside readers and writers.
 //!
-//! It verifies the invariants of the crate's head. Memory: about 100 bytes for each node and block; it reads each
-//! record once.
+//! It verifies the invariants of the crate's head. Memory: about 100 bytes for each node and block;
+//! it reads each record once.
 
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::records::{

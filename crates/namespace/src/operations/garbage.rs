@@ -1,11 +1,12 @@
-//! Background work: taking removed trees apart, dropping references of dead bodies, naming doomed blocks.
+//! Background work: taking removed trees apart, dropping references of dead bodies, naming doomed
+//! blocks.
 //!
 //! Invariants:
-//! - a body is reclaimed only when its death is at or below the floor, and the floor is on disk: no read that is
-//!   admitted can need it;
+//! - a body is reclaimed only when its death is at or below the floor, and the floor is on disk: no
+//!   read that is admitted can need it;
 //! - references are dropped once: the command checks that the death record is as it was read;
-//! - a block is named as doomed only when its last reference is gone on disk and its session is finished, so nothing
-//!   can reference it again;
+//! - a block is named as doomed only when its last reference is gone on disk and its session is
+//!   finished, so nothing can reference it again;
 //! - every command here is bounded, whatever the size of tree or body.
 
 use crate::failure::{contradiction, from_engine, from_shard, malformed};
@@ -15,7 +16,7 @@ use crate::records::{
     DeadBody, DeathRecord, EntryRecord, Moment, blocks_of, chunk, counter, object, orphan, system,
 };
 use crate::{Context, Namespace, Reclaimed};
-use nokv_engine::{Direction, KeyRange, Retention};
+use nokv_engine::{Direction, KeyRange};
 use nokv_shard::{Add, AtZero, Change, Check, Command, Durability, Error, Key, Write};
 use nokv_types::{BlockId, BranchId, Extent, Failure, Name, NodeId, SessionId, TimeNanos, Version};
 use rustc_hash::FxHashMap;
@@ -28,7 +29,8 @@ const CHUNKS_PER_COMMAND: u32 = 4;
 const DEATHS_PER_COMMAND: usize = 256;
 /// The floor moves in steps of this, so that an idle store is not written all the time.
 const FLOOR_STEP_MS: u64 = 60_000;
-/// How long the engine keeps versions below the newest in any case: reads of several steps that have begun.
+/// How long the engine keeps versions below the newest in any case: reads of several steps that
+/// have begun.
 const READ_GRACE_MS: u64 = 60_000;
 
 impl Namespace {
@@ -51,8 +53,8 @@ impl Namespace {
         Ok(reclaimed)
     }
 
-    /// Up to `limit` objects that nobody references and that nobody can reference again: delete them
-    /// from the object store (deleting twice is harmless, ids are never reused), then
+    /// Up to `limit` objects that nobody references and that nobody can reference again: delete
+    /// them from the object store (deleting twice is harmless, ids are never reused), then
     /// [`Self::forget_doomed`]. Objects of sessions that are not finished are left to their sweep.
     ///
     /// **Guarantees**: that nobody references them is on disk.
@@ -124,7 +126,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Raises the floor to what the retention allows, on disk, and tells the engine what it need not keep.
+    /// Raises the floor to what the retention allows, on disk, and tells the engine what it need
+    /// not keep.
     fn move_floor(&self, retention_ms: u64) -> Result<(), Failure> {
         let (now, newest) = (self.now_millis(), self.read_version());
         let wanted = match retention_ms {
@@ -134,8 +137,8 @@ impl Namespace {
         let step = FLOOR_STEP_MS.min(retention_ms / 2);
         let floor = self.floor();
         let mut written = self.inner.floor_written.lock();
-        // When nothing but the last raising happened since, and the floor is past all before it, a higher floor frees
-        // nothing.
+        // When nothing but the last raising happened since, and the floor is past all before it, a
+        // higher floor frees nothing.
         let useful = newest != written.raised || floor < written.newest_before;
         if useful && wanted > floor && wanted.millis() >= floor.millis() + step {
             let writes = vec![Write::Put(system::floor(), system::encode(wanted.as_u64()))];
@@ -154,11 +157,7 @@ impl Namespace {
             self.raise_floor(wanted);
         }
         let grace = Version::from_millis(now.saturating_sub(READ_GRACE_MS));
-        let horizon = self.floor().min(grace);
-        self.engine().set_retention(Retention {
-            horizon,
-            pins: Vec::new(),
-        });
+        self.prune(self.floor().min(grace));
         Ok(())
     }
 
@@ -196,7 +195,8 @@ impl Namespace {
         }
     }
 
-    /// Takes up to a command's worth of entries out of a removed directory; the last time forgets it.
+    /// Takes up to a command's worth of entries out of a removed directory; the last time forgets
+    /// it.
     fn take_apart_some(
         &self,
         directory: NodeId,
@@ -221,7 +221,8 @@ impl Namespace {
             let command = plan.compile(None, bytes::Bytes::new());
             match self.shard().execute(command, Durability::Buffered) {
                 Ok(_) => return Ok(entries.len()),
-                // Somebody changed a file that has a name elsewhere too: progress of theirs, so no bound is needed.
+                // Somebody changed a file that has a name elsewhere too: progress of theirs, so no
+                // bound is needed.
                 Err(Error::CheckFailed { .. }) => {}
                 Err(error) => return Err(from_shard(error)),
             }

@@ -17,7 +17,8 @@ pub(crate) const LINKS_MAX: u32 = 65_000;
 impl Namespace {
     /// Gives a node that is not a directory one more name. Does not follow a symbolic link.
     ///
-    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory; `TooLarge` for a node with 65,000 names.
+    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory; `TooLarge` for a node
+    /// with 65,000 names.
     pub fn link<'a>(
         &self,
         context: &Context,

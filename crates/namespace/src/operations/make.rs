@@ -14,7 +14,8 @@ use nokv_types::{Failure, Generation, NodeId, NodeKind, Reason, SYMLINK_BYTES_MA
 impl Namespace {
     /// Makes a directory. With [`Parents::Create`] an existing directory is success, as `mkdir -p`.
     ///
-    /// **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the parent), `InvalidArgument` (mode).
+    /// **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the parent),
+    /// `InvalidArgument` (mode).
     pub fn make_dir<'a>(
         &self,
         context: &Context,
@@ -50,8 +51,8 @@ impl Namespace {
 
     /// Makes an empty file, a named pipe, a socket or a device, as mknod(2). The name must be free.
     ///
-    /// **Errors**: as [`Self::make_dir`]; `InvalidArgument` for a directory or a symbolic link, which have verbs of
-    /// their own.
+    /// **Errors**: as [`Self::make_dir`]; `InvalidArgument` for a directory or a symbolic link,
+    /// which have verbs of their own.
     pub fn make_node<'a>(
         &self,
         context: &Context,

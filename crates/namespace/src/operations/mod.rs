@@ -1,7 +1,7 @@
 //! The operations, one verb per file.
 //!
-//! Each mutation is a pure-looking plan (`fn(&mut Plan) -> Result<Answer>`) run by [`crate::Namespace::mutate`]; each
-//! read uses one [`crate::reader::Reader`].
+//! Each mutation is a pure-looking plan (`fn(&mut Plan) -> Result<Answer>`) run by
+//! [`crate::Namespace::mutate`]; each read uses one [`crate::reader::Reader`].
 
 mod attributes;
 mod check;
@@ -15,6 +15,7 @@ mod remove;
 mod rename;
 mod sessions;
 mod usage;
+mod watch;
 mod xattrs;
 
 pub use sessions::SESSION_TTL_MS_MAX;

@@ -36,8 +36,8 @@ impl Namespace {
             .map_or(MountId::default(), |mount| mount.id)
     }
 
-    /// Makes a mount: a name of letters, digits, `-`, `_` and `.`, and an empty root directory (mode 0755) of
-    /// `context`'s owner. Durable when it returns.
+    /// Makes a mount: a name of letters, digits, `-`, `_` and `.`, and an empty root directory
+    /// (mode 0755) of `context`'s owner. Durable when it returns.
     ///
     /// **Errors**: `AlreadyExists`, `InvalidName`.
     pub fn register_mount(&self, context: &Context, name: &str) -> Result<Mount, Failure> {

@@ -17,9 +17,10 @@ use rustc_hash::FxHashSet;
 impl Namespace {
     /// Makes all items visible in one command, or none.
     ///
-    /// **Errors**: `SessionExpired`; `AlreadyExists`, `StaleGeneration`, `NotFound` by [`crate::Expect`];
-    /// `IsDirectory`, `NotDirectory`; `InvalidArgument` (a path twice, a mode, no session for new blocks);
-    /// `MissingBlock` (a block of another session that no body references); `TooLarge`. Each names the path.
+    /// **Errors**: `SessionExpired`; `AlreadyExists`, `StaleGeneration`, `NotFound` by
+    /// [`crate::Expect`]; `IsDirectory`, `NotDirectory`; `InvalidArgument` (a path twice, a
+    /// mode, no session for new blocks); `MissingBlock` (a block of another session that no
+    /// body references); `TooLarge`. Each names the path.
     pub fn publish(&self, context: &Context, publish: Publish) -> Result<Vec<Published>, Failure> {
         check_items(&publish)?;
         let fingerprint = match context.request {
@@ -96,14 +97,17 @@ fn publish_item(
         (Content::File(_), Some(entry)) if entry.kind == NodeKind::File => {
             replace_body(plan, &entry, item, (directory, name))
         }
-        (_, found) => {
-            if let Some(entry) = found {
-                // What goes may be a symbolic link on the way of the items that follow.
-                parents.path = None;
-                plan.release(&entry)?;
-                plan.set_entry(directory, &name, None)?;
+        (_, None) => create(plan, directory, &name, item),
+        (_, Some(entry)) => {
+            // What goes may be a symbolic link on the way of the items that follow.
+            parents.path = None;
+            plan.release(&entry)?;
+            plan.set_entry(directory, &name, None)?;
+            let created = create(plan, directory, &name, item)?;
+            if let Some(event) = plan.last_event() {
+                event.displaced = Some(entry.node);
             }
-            create(plan, directory, &name, item)
+            Ok(created)
         }
     }
 }

@@ -32,7 +32,8 @@ impl Source for Reader<'_> {
 impl Namespace {
     /// The node that `target` leads to, with attributes.
     ///
-    /// **Errors**: `NotFound`, `NotDirectory` (both name the component), `SymlinkLoop`, `Compacted`.
+    /// **Errors**: `NotFound`, `NotDirectory` (both name the component), `SymlinkLoop`,
+    /// `Compacted`.
     pub fn lookup<'a>(
         &self,
         view: &View,
@@ -90,7 +91,8 @@ impl Namespace {
         })
     }
 
-    /// The target of a symbolic link. **Errors**: as [`Self::lookup`]; `InvalidArgument` when it is none.
+    /// The target of a symbolic link. **Errors**: as [`Self::lookup`]; `InvalidArgument` when it is
+    /// none.
     pub fn read_link<'a>(
         &self,
         view: &View,
@@ -105,7 +107,8 @@ impl Namespace {
         reader.link_target(node.id)
     }
 
-    /// A file with the extents of its body; what a reader needs to fetch it. Follows a symbolic link.
+    /// A file with the extents of its body; what a reader needs to fetch it. Follows a symbolic
+    /// link.
     ///
     /// **Errors**: as [`Self::lookup`]; `IsDirectory`; `NotPermitted` for a special file.
     pub fn body<'a>(

@@ -13,7 +13,8 @@ use nokv_types::{Failure, Reason, Version};
 impl Namespace {
     /// Removes an entry.
     ///
-    /// **Errors**: `NotFound`; `IsDirectory`, `NotDirectory`, `NotEmpty` by `remove`; `NotPermitted` for the root.
+    /// **Errors**: `NotFound`; `IsDirectory`, `NotDirectory`, `NotEmpty` by `remove`;
+    /// `NotPermitted` for the root.
     pub fn remove<'a>(
         &self,
         context: &Context,

@@ -7,8 +7,9 @@
 //! | a file | moves | replaces it; nothing happens if both are the same node | `IsDirectory` |
 //! | b directory | moves | `NotDirectory` | replaces it if empty, else `NotEmpty` |
 //!
-//! With `NoReplace` any target is `AlreadyExists`; with `Exchange` both must exist and change places. A directory never
-//! goes below itself: the ancestors of the target are looked at, and the command checks that no directory moved since.
+//! With `NoReplace` any target is `AlreadyExists`; with `Exchange` both must exist and change
+//! places. A directory never goes below itself: the ancestors of the target are looked at, and the
+//! command checks that no directory moved since.
 
 use super::read::shown;
 use super::remove::not_empty;
@@ -41,8 +42,9 @@ impl Side<'_> {
 impl Namespace {
     /// Moves an entry. A directory moves with all that is below, in one command.
     ///
-    /// **Errors**: `NotFound`; `AlreadyExists`; `NotEmpty`, `IsDirectory`, `NotDirectory` as rename(2);
-    /// `InvalidArgument` for a directory into itself or below; `NotPermitted` for the root.
+    /// **Errors**: `NotFound`; `AlreadyExists`; `NotEmpty`, `IsDirectory`, `NotDirectory` as
+    /// rename(2); `InvalidArgument` for a directory into itself or below; `NotPermitted` for
+    /// the root.
     pub fn rename<'a>(
         &self,
         context: &Context,
@@ -106,10 +108,15 @@ fn replace(
         renamed.displaced = Some(target.node);
     }
     plan.set_entry(from.directory, &from.name, None)?;
-    arrive(plan, source, from, to)?;
-    if let Some(event) = plan.last_event() {
-        event.displaced = renamed.displaced;
-    }
+    arrive(plan, source, to)?;
+    announce(
+        plan,
+        EventKind::Renamed,
+        &source,
+        from,
+        to,
+        renamed.displaced,
+    )?;
     Ok(renamed)
 }
 
@@ -129,8 +136,16 @@ fn exchange(
     }
     not_below_itself(plan, &source, from, to)?;
     not_below_itself(plan, &target, to, from)?;
-    arrive(plan, source, from, to)?;
-    arrive(plan, target, to, from)?;
+    arrive(plan, source, to)?;
+    arrive(plan, target, from)?;
+    announce(
+        plan,
+        EventKind::Exchanged,
+        &source,
+        from,
+        to,
+        Some(target.node),
+    )?;
     Ok(Renamed {
         version: Version::ZERO,
         node: source.node,
@@ -139,12 +154,7 @@ fn exchange(
 }
 
 /// Puts an entry at its new place; a directory learns where it is.
-fn arrive(
-    plan: &mut Plan<'_>,
-    entry: EntryRecord,
-    from: &Side<'_>,
-    to: &Side<'_>,
-) -> Result<(), Failure> {
+fn arrive(plan: &mut Plan<'_>, entry: EntryRecord, to: &Side<'_>) -> Result<(), Failure> {
     let mut record = plan.checked_child(&entry)?;
     record.ctime = plan.context.now;
     if record.is_directory() {
@@ -155,14 +165,23 @@ fn arrive(
         });
     }
     plan.set_entry(to.directory, &to.name, Some(entry))?;
-    plan.announce(
-        EventKind::Renamed,
-        entry.node,
-        &record,
-        Some(from.at()),
-        Some(to.at()),
-    );
     plan.put_node(entry.node, record);
+    Ok(())
+}
+
+fn announce(
+    plan: &mut Plan<'_>,
+    kind: EventKind,
+    moved: &EntryRecord,
+    from: &Side<'_>,
+    to: &Side<'_>,
+    displaced: Option<NodeId>,
+) -> Result<(), Failure> {
+    let record = plan.checked_child(moved)?;
+    plan.announce(kind, moved.node, &record, Some(from.at()), Some(to.at()));
+    if let Some(event) = plan.last_event() {
+        event.displaced = displaced;
+    }
     Ok(())
 }
 

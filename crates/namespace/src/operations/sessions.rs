@@ -3,10 +3,10 @@
 //! Life of a session: open → (closed by its owner, or expired) → closed → (swept) → forgotten.
 //!
 //! Invariants:
-//! - opening is on disk before the first block is uploaded, closing before the first is swept: whatever a crash loses,
-//!   blocks that nobody references belong to a session that will be swept;
-//! - publish and closing are decided in log order: a publish that comes after fails, one that came before left
-//!   references that the sweep sees.
+//! - opening is on disk before the first block is uploaded, closing before the first is swept:
+//!   whatever a crash loses, blocks that nobody references belong to a session that will be swept;
+//! - publish and closing are decided in log order: a publish that comes after fails, one that came
+//!   before left references that the sweep sees.
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::records::{SessionRecord, object};
@@ -79,7 +79,8 @@ impl Namespace {
                         state: SessionState::Open,
                     });
                 }
-                // Each failure means that somebody renewed or closed it: progress, so no bound is needed.
+                // Each failure means that somebody renewed or closed it: progress, so no bound is
+                // needed.
                 Err(Error::CheckFailed { .. }) => {}
                 Err(error) => return Err(from_shard(error)),
             }
@@ -98,9 +99,9 @@ impl Namespace {
         Ok(())
     }
 
-    /// Closes sessions past their expiry, then names up to `limit` closed ones whose blocks are to be swept:
-    /// list the objects of the session, keep those that [`Self::is_referenced`], delete the others, then
-    /// [`Self::finish_session`].
+    /// Closes sessions past their expiry, then names up to `limit` closed ones whose blocks are to
+    /// be swept: list the objects of the session, keep those that [`Self::is_referenced`],
+    /// delete the others, then [`Self::finish_session`].
     ///
     /// **Guarantees**: the sessions are closed on disk.
     pub fn expired_sessions(&self, limit: usize) -> Result<Vec<SessionId>, Failure> {
@@ -124,9 +125,10 @@ impl Namespace {
         Ok(due)
     }
 
-    /// Ends every session now, without grace, so that the next round sweeps what they uploaded: for when it is known
-    /// that nobody uploads. A client that does all the same fails with `SessionExpired` and harms nothing; at
-    /// worst an upload still on its way lands after the sweep.
+    /// Ends every session now, without grace, so that the next round sweeps what they uploaded: for
+    /// when it is known that nobody uploads. A client that does all the same fails with
+    /// `SessionExpired` and harms nothing; at worst an upload still on its way lands after the
+    /// sweep.
     ///
     /// Returns how many were open.
     pub fn abandon_sessions(&self) -> Result<u64, Failure> {
@@ -170,7 +172,8 @@ impl Namespace {
         Ok(found.iter().map(Option::is_some).collect())
     }
 
-    /// Forgets a closed session after its sweep. Idempotent. **Errors**: `Conflict` when it is still open.
+    /// Forgets a closed session after its sweep. Idempotent. **Errors**: `Conflict` when it is
+    /// still open.
     pub fn finish_session(&self, session: SessionId) -> Result<(), Failure> {
         let command = Command {
             checks: vec![Check::Absent(SessionRecord::open_key(session))],

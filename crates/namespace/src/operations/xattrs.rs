@@ -55,8 +55,8 @@ impl Namespace {
 
     /// Sets or removes an extended attribute; `ctime` becomes the context's time.
     ///
-    /// **Errors**: as [`Self::set_attributes`]; `InvalidArgument` (name), `TooLarge` (value, or one attribute too
-    /// many), `AlreadyExists` and `NotFound` by [`SetXattr`].
+    /// **Errors**: as [`Self::set_attributes`]; `InvalidArgument` (name), `TooLarge` (value, or one
+    /// attribute too many), `AlreadyExists` and `NotFound` by [`SetXattr`].
     pub fn set_xattr<'a>(
         &self,
         context: &Context,

@@ -1,8 +1,9 @@
 //! Verbs on bodies: taking one in, putting one to death, and the references of its blocks.
 //!
-//! Invariant: a body, live or dead, holds one reference on each distinct block of its node record and of each of its
-//! chunk records. References are taken by the command that publishes and dropped by the one that reclaims: death
-//! itself changes none, since retained versions still read the body.
+//! Invariant: a body, live or dead, holds one reference on each distinct block of its node record
+//! and of each of its chunk records. References are taken by the command that publishes and dropped
+//! by the one that reclaims: death itself changes none, since retained versions still read the
+//! body.
 
 use super::state::Plan;
 use crate::failure::invalid;
@@ -13,7 +14,8 @@ use crate::records::{
 use nokv_shard::{Check, Write};
 use nokv_types::{Body, Extent, Failure, Layout, NodeId, Reason, SessionId, Version};
 
-/// Most extents of a body: 4 TiB of 4 MiB blocks. Its references are counted inside one command, about a second of it.
+/// Most extents of a body: 4 TiB of 4 MiB blocks. Its references are counted inside one command,
+/// about a second of it.
 pub(crate) const EXTENTS_MAX: usize = 1 << 20;
 
 impl Plan<'_> {
@@ -118,7 +120,8 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Puts the body of a record to death: it is reclaimed when no retained version sees it any more.
+    /// Puts the body of a record to death: it is reclaimed when no retained version sees it any
+    /// more.
     pub(crate) fn bury(&mut self, node: NodeId, record: &NodeRecord) {
         let birth = match record.birth {
             Moment::At(version) => version,

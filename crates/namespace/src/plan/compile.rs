@@ -94,8 +94,8 @@ impl DirectoryChange {
         if self.subdirectories != 0 {
             changes.push((counter::SUBDIRECTORIES, Change::Sum(self.subdirectories)));
         }
-        // Set, not raised: as POSIX has it, the last change in log order decides, also after somebody put a
-        // time of the future there.
+        // Set, not raised: as POSIX has it, the last change in log order decides, also after
+        // somebody put a time of the future there.
         if let Some(mtime) = self.mtime.or(self.touched.then_some(now)) {
             changes.push((counter::MTIME, Change::Set(mtime.get())));
         }

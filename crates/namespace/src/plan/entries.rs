@@ -75,7 +75,8 @@ impl Plan<'_> {
         }
     }
 
-    /// Makes a name lead to `entry`, or to nothing. What it led to before is not touched: that is the caller's.
+    /// Makes a name lead to `entry`, or to nothing. What it led to before is not touched: that is
+    /// the caller's.
     pub(crate) fn set_entry(
         &mut self,
         directory: NodeId,
@@ -120,7 +121,8 @@ impl Plan<'_> {
         self.directories.entry(directory).or_default()
     }
 
-    /// The counter of a directory with what the plan adds so far, as far as it can be known: others may add meanwhile.
+    /// The counter of a directory with what the plan adds so far, as far as it can be known: others
+    /// may add meanwhile.
     pub(crate) fn counter_after(&self, directory: NodeId) -> Result<Counter, Failure> {
         let mut counter = self.reader.counter(directory)?;
         if let Some(change) = self.directories.get(&directory) {

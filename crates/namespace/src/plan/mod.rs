@@ -1,8 +1,9 @@
 //! Planning: an operation reads, decides, and gathers one command.
 //!
-//! A [`Plan`] is the state at the newest version with the operation's own changes over it. What an operation decides on it
-//! asks for with a *checked* read; the plan turns that into a check of the command, so that the command takes effect only
-//! if the decision still holds when it is applied. What no decision rests on is read without a check.
+//! A [`Plan`] is the state at the newest version with the operation's own changes over it. What an
+//! operation decides on it asks for with a *checked* read; the plan turns that into a check of the
+//! command, so that the command takes effect only if the decision still holds when it is applied.
+//! What no decision rests on is read without a check.
 //!
 //! Which check protects what:
 //!
@@ -15,8 +16,8 @@
 //! | g | an upload session | `Present(open)` | no publish after the session's blocks may be swept |
 //! | h | a block of another session | `Present(object)` | no publish of a block that is already doomed |
 //!
-//! [`state`] holds what was read and changed; [`entries`], [`nodes`] and [`bodies`] are the verbs; [`compile`] makes the
-//! command.
+//! [`state`] holds what was read and changed; [`entries`], [`nodes`] and [`bodies`] are the verbs;
+//! [`compile`] makes the command.
 
 mod bodies;
 mod compile;

@@ -134,8 +134,9 @@ impl Plan<'_> {
             })
     }
 
-    /// Takes one name of a node away; with the last one the node goes, and its body is put to death. A directory
-    /// must be empty when the command is applied. The entry itself is the caller's.
+    /// Takes one name of a node away; with the last one the node goes, and its body is put to
+    /// death. A directory must be empty when the command is applied. The entry itself is the
+    /// caller's.
     pub(crate) fn release(&mut self, entry: &EntryRecord) -> Result<NodeRecord, Failure> {
         let mut record = self.checked_child(entry)?;
         if record.is_directory() {
@@ -156,8 +157,8 @@ impl Plan<'_> {
         Ok(record)
     }
 
-    /// Deletes the record of a node that was read checked, and its extended attributes. Their names can't change before
-    /// the command is applied: that would change the node.
+    /// Deletes the record of a node that was read checked, and its extended attributes. Their names
+    /// can't change before the command is applied: that would change the node.
     pub(crate) fn drop_node(&mut self, node: NodeId) -> Result<(), Failure> {
         let planned = self
             .nodes
@@ -174,8 +175,8 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Whether `node` is `directory` or one of its ancestors. The answer holds as long as no directory moves, which
-    /// the command checks.
+    /// Whether `node` is `directory` or one of its ancestors. The answer holds as long as no
+    /// directory moves, which the command checks.
     pub(crate) fn contains(&mut self, node: NodeId, directory: NodeId) -> Result<bool, Failure> {
         self.rests_on(super::Topology::Rests);
         let mut current = directory;
@@ -194,8 +195,8 @@ impl Plan<'_> {
     }
 }
 
-/// Most ancestors that are followed: far above what paths of 4,096 bytes can name, but node-level renames can build
-/// deeper trees.
+/// Most ancestors that are followed: far above what paths of 4,096 bytes can name, but node-level
+/// renames can build deeper trees.
 const ANCESTORS_MAX: usize = 1 << 20;
 
 /// Refuses a mode with other than permission bits.

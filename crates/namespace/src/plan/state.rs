@@ -136,7 +136,8 @@ impl Source for Plan<'_> {
             .map(|found| found.record))
     }
 
-    /// No plan removes a directory that it still walks through, so what the reader knows holds in the plan too.
+    /// No plan removes a directory that it still walks through, so what the reader knows holds in
+    /// the plan too.
     fn known_directory(&mut self, root: NodeId, names: &[Name]) -> Result<Option<NodeId>, Failure> {
         Ok(self
             .reader

@@ -1,8 +1,8 @@
 //! Answers of mutations, as kept for repeated requests.
 //!
-//! Invariant: what a repeated request is answered equals the first answer, byte for byte where it goes through a codec. The
-//! version of the command is not known when the answer is encoded: [`Answer::stamp`] puts it in, the first time and
-//! every time.
+//! Invariant: what a repeated request is answered equals the first answer, byte for byte where it
+//! goes through a codec. The version of the command is not known when the answer is encoded:
+//! [`Answer::stamp`] puts it in, the first time and every time.
 
 use super::FORMAT;
 use super::node::{decode_kind, encode_kind};

@@ -1,16 +1,18 @@
-//! How a body is kept in a node record: inline, as a few extents, or as a count of extents in chunk records.
+//! How a body is kept in a node record: inline, as a few extents, or as a count of extents in chunk
+//! records.
 //!
-//! Invariant: extents are in ascending order without overlap and end within the size (as [`Body`] demands), so a decoded
-//! body is a valid one or an error.
+//! Invariant: extents are in ascending order without overlap and end within the size (as [`Body`]
+//! demands), so a decoded body is a valid one or an error.
 //!
-//! **Shape** of an extent: gap since the end of the one before, length, session, sequence, object offset (varints),
-//! CRC-32C (4 bytes).
+//! **Shape** of an extent: gap since the end of the one before, length, session, sequence, object
+//! offset (varints), CRC-32C (4 bytes).
 
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
 use nokv_types::{BlockId, Digest, Extent, INLINE_BYTES_MAX, SessionId};
 
-/// Extents kept in the node record itself: 64 MiB of 4 MiB blocks. More would make `ls` read them all.
+/// Extents kept in the node record itself: 64 MiB of 4 MiB blocks. More would make `ls` read them
+/// all.
 pub(crate) const EMBEDDED_EXTENTS_MAX: usize = 16;
 /// Extents of one chunk record: 4 GiB of 4 MiB blocks, about 24 KiB of record.
 pub(crate) const CHUNK_EXTENTS: usize = 1024;
@@ -78,7 +80,8 @@ impl StoredBody {
         }
     }
 
-    /// Reads the body part of a record; `source` is the whole record, so that inline bytes need no copy.
+    /// Reads the body part of a record; `source` is the whole record, so that inline bytes need no
+    /// copy.
     pub(crate) fn decode(decoder: &mut Decoder<'_>, source: &Bytes) -> Result<Self, Malformed> {
         let size = decoder.varint("size")?;
         let digest = match decoder.u8("digest flag")? {

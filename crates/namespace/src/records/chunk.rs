@@ -1,7 +1,8 @@
 //! Family `chunk`: extents of bodies that have too many for their node record.
 //!
-//! Invariant: chunks are written once, under a generation of their own, in the command that publishes it, and deleted when
-//! no retained version can see it: a reader of a generation never sees chunks of another.
+//! Invariant: chunks are written once, under a generation of their own, in the command that
+//! publishes it, and deleted when no retained version can see it: a reader of a generation never
+//! sees chunks of another.
 
 use super::body::{decode_extents, encode_extents};
 use super::{CHUNK, FORMAT, node_and_branch};

@@ -1,6 +1,7 @@
 //! Family `counter`: what changes in a directory with every child, without conflict.
 //!
-//! Invariant: `ENTRIES` and `SUBDIRECTORIES` equal a recount of the entries; absent means none were ever made.
+//! Invariant: `ENTRIES` and `SUBDIRECTORIES` equal a recount of the entries; absent means none were
+//! ever made.
 
 use super::{COUNTER, node_and_branch};
 use nokv_shard::{Key, Slot};

@@ -2,10 +2,11 @@
 //!
 //! Invariants:
 //! - written by the command that takes the body out of sight, at whose version it dies;
-//! - the key begins with the version that the command was planned at, which is a little below the death: a scan in key
-//!   order meets the oldest deaths first.
+//! - the key begins with the version that the command was planned at, which is a little below the
+//!   death: a scan in key order meets the oldest deaths first.
 //!
-//! **Shape**: format, birth (8), death (varint, 0: of this record), size, then as many extents as the node record held, then the number of chunk records.
+//! **Shape**: format, birth (8), death (varint, 0: of this record), size, then as many extents as
+//! the node record held, then the number of chunk records.
 
 use super::body::{decode_extents, encode_extents};
 use super::{DEATH, FORMAT, Moment, StoredBody, StoredLayout, node_and_branch};

@@ -1,6 +1,7 @@
 //! Family `entry`: names in directories.
 //!
-//! Invariant: a directory's entries are side by side in byte order of their names: a page is one scan.
+//! Invariant: a directory's entries are side by side in byte order of their names: a page is one
+//! scan.
 //!
 //! **Shape**: format, kind of the child, branch of the child (varint), child (8).
 

@@ -1,7 +1,8 @@
 //! What a command announces, as kept in its change record.
 //!
-//! **Shape**: format, mount (varint), branch (varint), count; each event: kind, node (8), node kind, generation, size,
-//! then a flag and directory (8), name for each of *from* and *to*, a flag and node (8) for *displaced*.
+//! **Shape**: format, mount (varint), branch (varint), count; each event: kind, node (8), node
+//! kind, generation, size, then a flag and directory (8), name for each of *from* and *to*, a flag
+//! and node (8) for *displaced*.
 
 use super::FORMAT;
 use super::node::{decode_kind, encode_kind};
@@ -24,6 +25,8 @@ pub(crate) enum EventKind {
     Attributes,
     /// An extended attribute changed.
     Xattr,
+    /// Two names (`from`, `to`) changed places; `displaced` is the other node.
+    Exchanged,
 }
 
 /// A name in a directory.
@@ -93,6 +96,7 @@ impl Event {
             EventKind::Published => 4,
             EventKind::Attributes => 5,
             EventKind::Xattr => 6,
+            EventKind::Exchanged => 7,
         });
         encoder.u64(self.node.as_u64());
         encode_kind(encoder, self.node_kind);
@@ -119,7 +123,8 @@ impl Event {
             4 => EventKind::Published,
             5 => EventKind::Attributes,
             6 => EventKind::Xattr,
-            kind => return Err(decoder.malformed("event kind 1 to 6", kind)),
+            7 => EventKind::Exchanged,
+            kind => return Err(decoder.malformed("event kind 1 to 7", kind)),
         };
         let node = NodeId::from_u64(decoder.u64("node")?);
         let node_kind = decode_kind(decoder)?;

@@ -1,7 +1,8 @@
 //! What is stored: the keys and records of every family, one family per file.
 //!
-//! Nobody outside this crate sees a key. Integers in keys are big-endian, so key order is id order. Records begin with
-//! a format byte and may have an unknown tail ([`nokv_shard::codec`]). Shape of each: docs/format/namespace.md.
+//! Nobody outside this crate sees a key. Integers in keys are big-endian, so key order is id order.
+//! Records begin with a format byte and may have an unknown tail ([`nokv_shard::codec`]). Shape of
+//! each: docs/format/namespace.md.
 //!
 //! | keyspace | family | key | record |
 //! |---|---|---|---|

@@ -1,12 +1,14 @@
 //! Family `node`: what a node is.
 //!
 //! Invariants:
-//! - attributes are here and nowhere else, except what a directory's counter holds (entries, subdirectories, times);
+//! - attributes are here and nowhere else, except what a directory's counter holds (entries,
+//!   subdirectories, times);
 //! - the record of a directory other than a root names the one entry that leads to it.
 //!
-//! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime as
-//! differences to it; number of extended attributes; then by kind: directory: place flag, parent (8), name; others: links; file and symlink:
-//! generation, version of the body (0: of this record), body.
+//! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime
+//! as differences to it; number of extended attributes; then by kind: directory: place flag, parent
+//! (8), name; others: links; file and symlink: generation, version of the body (0: of this record),
+//! body.
 
 use super::{FORMAT, NODE, StoredBody, node_and_branch};
 use bytes::Bytes;
@@ -152,7 +154,8 @@ impl NodeRecord {
         Self::decode_shared(&Bytes::copy_from_slice(bytes))
     }
 
-    /// Reads a record without copying its inline body, which then holds the memory of the whole record.
+    /// Reads a record without copying its inline body, which then holds the memory of the whole
+    /// record.
     pub(crate) fn decode_shared(bytes: &Bytes) -> Result<Self, Malformed> {
         let mut decoder = Decoder::new(bytes, FORMAT)?;
         let kind = decode_kind(&mut decoder)?;

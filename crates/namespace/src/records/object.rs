@@ -1,7 +1,7 @@
 //! Families `object` (references to blocks) and `doomed` (blocks that lost the last one).
 //!
-//! Invariant: a block has references, or is doomed, or was never referenced, and never two of these: the command
-//! that drops the last reference moves it from one family to the other.
+//! Invariant: a block has references, or is doomed, or was never referenced, and never two of
+//! these: the command that drops the last reference moves it from one family to the other.
 
 use super::{DOOMED, OBJECT};
 use nokv_engine::Keyspace;
@@ -9,7 +9,8 @@ use nokv_shard::codec::Malformed;
 use nokv_shard::{Key, Slot};
 use nokv_types::{BlockId, SessionId};
 
-/// References: one for each chunk (or node record) of each body, live or dead, that has extents in the block.
+/// References: one for each chunk (or node record) of each body, live or dead, that has extents in
+/// the block.
 pub(crate) const REFERENCES: Slot = Slot::new(0);
 
 pub(crate) const KEYSPACE: Keyspace = OBJECT;

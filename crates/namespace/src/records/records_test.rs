@@ -1,5 +1,6 @@
-//! Every record survives storage; damaged bytes are an error or another valid record, never a panic; an unknown tail is
-//! legal, an unknown format byte is not; keys keep the order of what they name.
+//! Every record survives storage; damaged bytes are an error or another valid record, never a
+//! panic; an unknown tail is legal, an unknown format byte is not; keys keep the order of what they
+//! name.
 
 use super::answer::Answer;
 use super::event::{Event, EventKind, Events};
@@ -140,7 +141,7 @@ prop_compose! {
     fn event()(
         kind in prop::sample::select(vec![
             EventKind::Created, EventKind::Removed, EventKind::Renamed, EventKind::Published,
-            EventKind::Attributes, EventKind::Xattr,
+            EventKind::Attributes, EventKind::Xattr, EventKind::Exchanged,
         ]),
         node in node_id(), node_kind in kind(), generation: u64, size: u64,
         from in proptest::option::of((node_id(), name())),

@@ -1,7 +1,7 @@
 //! Family `session`: upload sessions.
 //!
-//! Invariant: a session's key says whether it may publish: a publish checks that the open key is present, closing moves
-//! it to the closed key, so log order decides between the two.
+//! Invariant: a session's key says whether it may publish: a publish checks that the open key is
+//! present, closing moves it to the closed key, so log order decides between the two.
 //!
 //! **Shape**: format, expiry in milliseconds since 1970.
 

@@ -30,8 +30,8 @@ pub(crate) fn floor() -> Key {
     Key::new(SYSTEM, b"floor")
 }
 
-/// Rewritten by every command that moves a directory or takes a tree away. A command that rests on a path checks that
-/// it did not change.
+/// Rewritten by every command that moves a directory or takes a tree away. A command that rests on
+/// a path checks that it did not change.
 pub(crate) fn topology(mount: MountId) -> Key {
     Key::from_parts(SYSTEM, &[b"topology", &mount.get().to_be_bytes()])
 }

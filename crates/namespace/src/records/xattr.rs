@@ -1,6 +1,7 @@
 //! Family `xattr`: extended attributes, one record each.
 //!
-//! Invariants: the node record counts them, so that a node without any costs no scan when it goes; they go with their node.
+//! Invariants: the node record counts them, so that a node without any costs no scan when it goes;
+//! they go with their node.
 //!
 //! **Shape**: the value as it is, without a format byte.
 

@@ -1,4 +1,5 @@
-//! The namespace from outside: operations and their errors, garbage, concurrency, crashes, and a model.
+//! The namespace from outside: operations and their errors, garbage, concurrency, crashes, and a
+//! model.
 
 mod damage;
 mod garbage;
@@ -6,3 +7,4 @@ mod model;
 mod operations;
 mod races;
 mod support;
+mod watch;

@@ -227,8 +227,8 @@ fn random_operation(
     }
 }
 
-/// A tree seen at one version is whole: what an entry leads to exists and counts are right; or the version is no
-/// longer retained, and the reader is told.
+/// A tree seen at one version is whole: what an entry leads to exists and counts are right; or the
+/// version is no longer retained, and the reader is told.
 fn read_whole(namespace: &Namespace, view: &View, at: &NsPath) {
     let page = match namespace.read_dir_plus(view, at, None, 1000) {
         Err(failure) if failure.reason() == Reason::Compacted => return,

@@ -1,4 +1,5 @@
-//! Power cuts: what is found after one is a prefix of the history that holds everything acknowledged as synced.
+//! Power cuts: what is found after one is a prefix of the history that holds everything
+//! acknowledged as synced.
 
 use super::histories::{Op, Run, op};
 use crate::support::Store;

@@ -4,8 +4,8 @@ use super::state::{Expected, Id, Kind, Model, ROOT};
 use crate::support::{Store, inline, path, reason};
 use bytes::Bytes;
 use nokv_namespace::{
-    Content, Expect, Follow, NewAttributes, Node, Page, Parents, Publish, PublishItem, Remove,
-    RenameMode, SetAttributes, SetTime, View,
+    Change, ChangeKind, ChangedPlace, Content, Expect, Follow, NewAttributes, Node, Page, Parents,
+    Publish, PublishItem, Remove, RenameMode, Scope, SetAttributes, SetTime, View,
 };
 use nokv_types::{Failure, Generation, Name, NodeId, NodeKind, NsPath, Reason, TimeNanos, Version};
 use proptest::prelude::*;
@@ -217,7 +217,8 @@ impl Run {
         }
     }
 
-    /// Begins to list a directory with one entry a page; `next_page` goes on while everything changes.
+    /// Begins to list a directory with one entry a page; `next_page` goes on while everything
+    /// changes.
     fn begin_page(&mut self, at: &[&str]) -> Result<(), Failure> {
         let page = self
             .store
@@ -379,6 +380,7 @@ proptest! {
         while run.pages.is_some() {
             run.next_page();
         }
+        replay(&run);
         for (version, model) in run.history.clone() {
             run.compare(version, &model);
         }
@@ -449,5 +451,90 @@ fn a_link_that_a_publish_replaces_is_no_longer_followed_by_its_later_items() {
         },
     ] {
         run.step(&op);
+    }
+}
+
+/// The changes, applied one by one to a map of names, give the tree: none is missing, doubled or
+/// out of order.
+fn replay(run: &Run) {
+    let (namespace, view) = (&run.store.namespace, run.store.view());
+    let mut names: BTreeMap<(NodeId, Name), NodeId> = BTreeMap::new();
+    let mut after = run.history[0].0;
+    loop {
+        let page = namespace
+            .changes(view.mount, Scope::Mount, after, 3)
+            .expect("retained");
+        for change in &page.changes {
+            assert!(change.version > after && change.version <= page.through);
+            apply_change(&mut names, change);
+            if let Some(to) = &change.to {
+                let past = view.at(change.version);
+                let path = to.path.as_ref().expect("not in a removed tree");
+                let found = namespace
+                    .lookup(&past, path, Follow::No)
+                    .expect("there at its version");
+                assert_eq!(found.id, change.node, "{change:?}");
+            }
+        }
+        if page.changes.is_empty() && page.through >= namespace.read_version() {
+            break;
+        }
+        after = page.through;
+    }
+    let mut directories = vec![namespace.mounts()[0].root];
+    let mut reached = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in namespace
+            .read_dir_plus(&view, directory, None, 100)
+            .expect("listed")
+            .entries
+        {
+            assert_eq!(names.get(&(directory, entry.name)), Some(&entry.node.id));
+            reached += 1;
+            if entry.node.attributes.kind == NodeKind::Directory {
+                directories.push(entry.node.id);
+            }
+        }
+    }
+    assert_eq!(
+        names.len(),
+        reached,
+        "names that were removed without a change"
+    );
+}
+
+/// What a watcher makes of a change.
+fn apply_change(names: &mut BTreeMap<(NodeId, Name), NodeId>, change: &Change) {
+    let at = |place: &Option<ChangedPlace>| {
+        place
+            .as_ref()
+            .map(|place| (place.directory, place.name.clone()))
+    };
+    if let Some(from) = at(&change.from) {
+        assert_eq!(names.remove(&from), Some(change.node), "{change:?}");
+        if change.kind == ChangeKind::Exchanged {
+            names.insert(from, change.displaced.expect("the other one"));
+        }
+    }
+    if let Some(to) = at(&change.to) {
+        let before = names.insert(to, change.node);
+        match change.kind {
+            ChangeKind::Created | ChangeKind::Renamed | ChangeKind::Exchanged => {
+                assert_eq!(before, change.displaced, "{change:?}");
+            }
+            _ => assert_eq!(before, Some(change.node), "{change:?}"),
+        }
+    }
+    let mut gone = match (change.kind, change.node_kind) {
+        (ChangeKind::Removed, NodeKind::Directory) => vec![change.node],
+        _ => Vec::new(),
+    };
+    while let Some(directory) = gone.pop() {
+        names.retain(|at, node| {
+            if at.0 == directory {
+                gone.push(*node);
+            }
+            at.0 != directory
+        });
     }
 }

@@ -32,8 +32,8 @@ pub(crate) struct Model {
     pub(crate) inodes: BTreeMap<Id, Inode>,
     next: Id,
     pub(crate) now: TimeNanos,
-    /// Files that had names in a removed tree and live on: until the tree is taken apart in the background their link
-    /// count is too high, and their ctime moves then.
+    /// Files that had names in a removed tree and live on: until the tree is taken apart in the
+    /// background their link count is too high, and their ctime moves then.
     pub(crate) lagging: BTreeSet<Id>,
 }
 

@@ -1,0 +1,207 @@
+//! The change feed: what the command log announces, in scope and with paths.
+//!
+//! Invariants:
+//! - a reader that continues at `through` hears each change in scope exactly once, in commit order,
+//!   also across restarts: the feed is the log itself;
+//! - scope and path are answered at the change's own version (for the name that went, just before
+//!   it), so nothing is lost or invented when directories move later;
+//! - a cursor that is no longer retained is an error, never a gap.
+
+use crate::failure::{from_shard, malformed};
+use crate::reader::Reader;
+use crate::records::event::{At, Event, EventKind, Events};
+use crate::walk::Source;
+use crate::{Change, ChangeKind, ChangePage, ChangedPlace, Namespace, Scope, View};
+use nokv_shard::{Key, LogPage};
+use nokv_types::{
+    Failure, MountId, NodeId, NodeKind, NsPath, PATH_COMPONENTS_MAX, Reason, Version,
+};
+use std::time::Duration;
+
+impl Namespace {
+    /// The changes in `scope` after the cursor `after`, from about `limit` commands. Begin at
+    /// [`Self::read_version`] for what comes, or at a `through` of before; an empty page says
+    /// that all was heard up to `through`.
+    ///
+    /// Attribute changes that were asked for by node, not by name, are heard by [`Scope::Mount`]
+    /// and [`Scope::Node`], and for directories by [`Scope::Tree`].
+    ///
+    /// **Errors**: `Compacted`: the cursor is older than what is retained; read the tree anew and
+    /// begin at its version. `NotFound`: no such mount.
+    pub fn changes(
+        &self,
+        mount: MountId,
+        scope: Scope,
+        after: Version,
+        limit: usize,
+    ) -> Result<ChangePage, Failure> {
+        let root = self.root(mount)?;
+        let page = self
+            .shard()
+            .log_after(after, limit.max(1))
+            .map_err(from_shard)?;
+        let LogPage { records, through } = page.ok_or_else(|| compacted(after))?;
+        let mut changes = Vec::new();
+        for record in records {
+            if record.events.is_empty() {
+                continue;
+            }
+            let events = Events::decode(&record.events).map_err(|flaw| {
+                malformed(&Key::new(nokv_engine::Keyspace::new(240), b"events"), &flaw)
+            })?;
+            if events.mount != mount {
+                continue;
+            }
+            let listener = Listener {
+                namespace: self,
+                root,
+                scope,
+                version: record.version,
+            };
+            for event in events.events {
+                changes.extend(listener.hear(event)?);
+            }
+        }
+        // Asked after reading: what was forgotten meanwhile would have been read as absent.
+        if after < self.pruned() {
+            return Err(compacted(after));
+        }
+        Ok(ChangePage { changes, through })
+    }
+
+    /// Waits for a command after `version`, at most `timeout`; returns the newest version either
+    /// way.
+    #[must_use]
+    pub fn wait_for_change(&self, version: Version, timeout: Duration) -> Version {
+        self.shard().wait_above(version, timeout)
+    }
+}
+
+fn compacted(after: Version) -> Failure {
+    Failure::new(
+        Reason::Compacted,
+        format!("changes after {after} are no longer all retained; read anew and watch from there"),
+    )
+}
+
+/// Judges the events of one command.
+struct Listener<'a> {
+    namespace: &'a Namespace,
+    root: NodeId,
+    scope: Scope,
+    version: Version,
+}
+
+impl Listener<'_> {
+    fn hear(&self, event: Event) -> Result<Option<Change>, Failure> {
+        let before = self.reader(self.version.previous());
+        let after = self.reader(self.version);
+        // A directory that was changed by node is where its own record says.
+        let own = match (&event.to, event.node_kind) {
+            (None, NodeKind::Directory) if event.from.is_none() => Some(event.node),
+            _ => None,
+        };
+        let heard = match self.scope {
+            Scope::Mount => true,
+            Scope::Node(node) => {
+                event.node == node
+                    || [&event.from, &event.to]
+                        .into_iter()
+                        .flatten()
+                        .any(|at| at.0 == node)
+            }
+            Scope::Tree(top) => {
+                event.node == top
+                    || self.below(before, event.from.as_ref().map(|at| at.0), top)?
+                    || self.below(after, event.to.as_ref().map(|at| at.0).or(own), top)?
+            }
+        };
+        if !heard {
+            return Ok(None);
+        }
+        let kind = match event.kind {
+            EventKind::Created => ChangeKind::Created,
+            EventKind::Removed => ChangeKind::Removed,
+            EventKind::Renamed => ChangeKind::Renamed,
+            EventKind::Published => ChangeKind::Published,
+            EventKind::Attributes => ChangeKind::Attributes,
+            EventKind::Xattr => ChangeKind::Xattr,
+            EventKind::Exchanged => ChangeKind::Exchanged,
+        };
+        Ok(Some(Change {
+            version: self.version,
+            kind,
+            node: event.node,
+            node_kind: event.node_kind,
+            generation: event.generation,
+            size: event.size,
+            from: self.place(before, event.from)?,
+            to: self.place(after, event.to)?,
+            displaced: event.displaced,
+        }))
+    }
+
+    fn reader(&self, at: Version) -> Reader<'_> {
+        let newest = self
+            .namespace
+            .newest_reader(View::latest(MountId::default()).branch);
+        Reader {
+            at,
+            moves: None,
+            ..newest
+        }
+    }
+
+    fn below(
+        &self,
+        mut reader: Reader<'_>,
+        directory: Option<NodeId>,
+        top: NodeId,
+    ) -> Result<bool, Failure> {
+        let mut current = directory;
+        for _ in 0..ANCESTORS_MAX {
+            match current {
+                None => return Ok(false),
+                Some(directory) if directory == top => return Ok(true),
+                Some(directory) => current = Source::parent(&mut reader, directory)?,
+            }
+        }
+        Ok(false)
+    }
+
+    fn place(&self, reader: Reader<'_>, at: Option<At>) -> Result<Option<ChangedPlace>, Failure> {
+        let Some((directory, name)) = at else {
+            return Ok(None);
+        };
+        let mut names = vec![name.clone()];
+        let mut current = directory;
+        while current != self.root && names.len() <= PATH_COMPONENTS_MAX {
+            match reader
+                .node_record(current)?
+                .and_then(|found| found.record.place)
+            {
+                Some(place) => {
+                    names.push(place.name);
+                    current = place.parent;
+                }
+                None => break,
+            }
+        }
+        let path = match current == self.root {
+            true => names
+                .iter()
+                .rev()
+                .try_fold(NsPath::root(), |path, name| path.join(name))
+                .ok(),
+            false => None,
+        };
+        Ok(Some(ChangedPlace {
+            directory,
+            name,
+            path,
+        }))
+    }
+}
+
+/// Most ancestors that are followed, as for renames.
+const ANCESTORS_MAX: usize = 1 << 20;

@@ -205,8 +205,8 @@ impl<H: Hold> Cursor<H> {
         };
     }
 
-    /// Whether the next leaf lies close by, as leaves do that were inserted one after the other; then
-    /// the processor itself loads ahead.
+    /// Whether the next leaf lies close by, as leaves do that were inserted one after the other;
+    /// then the processor itself loads ahead.
     fn is_in_memory_order(&self, direction: Direction) -> bool {
         let Some(leaf) = self.leaf() else { return true };
         let next = match direction {

@@ -40,7 +40,8 @@ pub enum Structure {
 pub struct MemtableOptions {
     /// The index.
     pub structure: Structure,
-    /// Bytes from the system allocator after which [`Memtable::is_full`] says so. Not a hard limit.
+    /// Bytes from the system allocator after which [`Memtable::is_full`] says so. Not a hard
+    /// limit.
     pub budget_bytes: usize,
 }
 

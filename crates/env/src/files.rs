@@ -5,8 +5,8 @@
 //!
 //! Invariants:
 //! - `rename` is atomic and replaces; `link` and `CreateNew` never replace;
-//! - a name is durable after `sync_dir` of its directory, bytes after `sync_data` or `sync_all`
-//!   of their file.
+//! - a name is durable after `sync_dir` of its directory, bytes after `sync_data` or `sync_all` of
+//!   their file.
 
 use std::{
     any::Any,

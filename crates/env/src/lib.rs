@@ -5,8 +5,8 @@
 //! or a random generator.
 //!
 //! Invariants:
-//! - a successful `sync_data` or `sync_all` is the only promise that bytes survive a power cut,
-//!   and a successful `sync_dir` the only promise that a directory entry does; `MemoryFileSystem`
+//! - a successful `sync_data` or `sync_all` is the only promise that bytes survive a power cut, and
+//!   a successful `sync_dir` the only promise that a directory entry does; `MemoryFileSystem`
 //!   forgets all else;
 //! - every method may be called from any thread; files are positional, so no call moves another's
 //!   cursor;

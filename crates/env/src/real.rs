@@ -1,8 +1,8 @@
 //! The file system of the operating system.
 //!
 //! Invariants:
-//! - reads and writes are `pread` and `pwrite`: no cursor, no memory map (a map turns an I/O
-//!   error into a signal);
+//! - reads and writes are `pread` and `pwrite`: no cursor, no memory map (a map turns an I/O error
+//!   into a signal);
 //! - `sync_data` is `fdatasync`, `sync_dir` is `fsync` of the directory, `lock` is `flock`
 //!   (released by the kernel when the process dies).
 

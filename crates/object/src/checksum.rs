@@ -1,7 +1,7 @@
 //! The two checksums of a body: CRC-32C per extent, BLAKE3 of the whole.
 //!
-//! CRC-32C runs at memory speed and finds what disks and networks do to bytes; BLAKE3 names a body and proves
-//! that its extents were put together rightly.
+//! CRC-32C runs at memory speed and finds what disks and networks do to bytes; BLAKE3 names a body
+//! and proves that its extents were put together rightly.
 
 use nokv_types::Digest;
 

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - a message is one line, says what to do, and never contains a credential;
 //! - everything is cloneable, because one failed pack fails every body in it;
-//! - `MissingBlock` and `DigestMismatch` are never retried into data: a reader sees verified bytes or an error.
+//! - `MissingBlock` and `DigestMismatch` are never retried into data: a reader sees verified bytes
+//!   or an error.
 
 use nokv_types::{BlockId, Failure, Reason};
 use std::{fmt, io, path::Path};
@@ -23,7 +24,8 @@ pub enum Error {
     /// The credentials, or the owner of the process, may not do this.
     #[error("{0}")]
     PermissionDenied(String),
-    /// Passing trouble: unreachable, refused, throttled, timed out. The same call may succeed later.
+    /// Passing trouble: unreachable, refused, throttled, timed out. The same call may succeed
+    /// later.
     #[error("{0}")]
     Unavailable(String),
     /// The disk or the object store is full.

@@ -1,11 +1,13 @@
 //! Bodies: the bytes of files, as immutable blocks in an object store.
 //!
-//! Purpose: everything between a file's bytes and the objects that hold them. The namespace knows names and
-//! versions; this crate knows blocks. It uploads ([`Uploader`]), reads back and verifies ([`BodyReader`]), and
-//! deletes what nobody can see any more ([`Collector`]), over any [`BlockStore`].
+//! Purpose: everything between a file's bytes and the objects that hold them. The namespace knows
+//! names and versions; this crate knows blocks. It uploads ([`Uploader`]), reads back and verifies
+//! ([`BodyReader`]), and deletes what nobody can see any more ([`Collector`]), over any
+//! [`BlockStore`].
 //!
 //! Invariants:
-//! - objects never change and their ids are never used twice: caches need no invalidation, retries are safe;
+//! - objects never change and their ids are never used twice: caches need no invalidation, retries
+//!   are safe;
 //! - a [`nokv_types::Body`] comes out of an upload only when all its objects are durable;
 //! - a reader gets verified bytes or an error, never other bytes;
 //! - memory is bounded by options, whatever the size of a body or a tree.

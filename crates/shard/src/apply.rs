@@ -43,8 +43,8 @@ pub enum Verdict {
 
 /// Applies checks, writes and adds of a command to `state`.
 ///
-/// **Errors**: those of `state`; `Corrupt` when a counter with [`AtZero`] would go below zero: something was counted
-/// wrong, and going on would delete what is in use.
+/// **Errors**: those of `state`; `Corrupt` when a counter with [`AtZero`] would go below zero:
+/// something was counted wrong, and going on would delete what is in use.
 pub fn apply(
     state: &impl State,
     checks: &[Check],

@@ -1,8 +1,9 @@
 //! Writing and reading the bytes of records.
 //!
-//! Every stored record is: one byte of format, then fields in a fixed order, integers as varints (LEB128, at most ten
-//! bytes) or fixed big-endian. A reader takes the fields that it knows and leaves the rest: a later format appends
-//! fields, so an unknown *tail* is legal and an unknown *format byte* is not.
+//! Every stored record is: one byte of format, then fields in a fixed order, integers as varints
+//! (LEB128, at most ten bytes) or fixed big-endian. A reader takes the fields that it knows and
+//! leaves the rest: a later format appends fields, so an unknown *tail* is legal and an unknown
+//! *format byte* is not.
 //!
 //! Invariant: no input makes a reader panic or allocate more than the input is long.
 

@@ -1,20 +1,22 @@
 //! Flat combining: many callers, one worker at a time, no thread of its own.
 //!
-//! A caller puts its work in a bounded queue. If nobody is working it becomes the *leader*: it takes what is queued, does
-//! it as one group, and hands out the results; callers that arrive meanwhile wait and form the next group.
-//! So a single caller never waits for another thread, and under load groups grow by themselves.
+//! A caller puts its work in a bounded queue. If nobody is working it becomes the *leader*: it
+//! takes what is queued, does it as one group, and hands out the results; callers that arrive
+//! meanwhile wait and form the next group. So a single caller never waits for another thread, and
+//! under load groups grow by themselves.
 //!
 //! Invariants:
 //! - work is done in the order of arrival, by one leader at a time;
-//! - a leader that leaves with work in the queue hands leadership to the first waiter: nobody waits for ever;
+//! - a leader that leaves with work in the queue hands leadership to the first waiter: nobody waits
+//!   for ever;
 //! - a leader that panics marks the combiner broken: waiters get `None` instead of hanging.
 
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Most weight that waits: callers above it wait for room (back-pressure). One work heavier than that is
-/// admitted when it is alone.
+/// Most weight that waits: callers above it wait for room (back-pressure). One work heavier than
+/// that is admitted when it is alone.
 const QUEUE_WEIGHT_MAX: usize = 64 << 20;
 /// Most weight of one group: bounds how long the first of a group waits for the last.
 const GROUP_WEIGHT_MAX: usize = 8 << 20;
@@ -66,8 +68,9 @@ impl<C, R> Combiner<C, R> {
         }
     }
 
-    /// Does `work`, alone or in a group: `run` gets works in order and answers each, in the same order.
-    /// `weight` is about its bytes. `None`: a leader panicked, whether the work was done is unknown.
+    /// Does `work`, alone or in a group: `run` gets works in order and answers each, in the same
+    /// order. `weight` is about its bytes. `None`: a leader panicked, whether the work was done
+    /// is unknown.
     pub(crate) fn submit(
         &self,
         work: C,
@@ -178,7 +181,8 @@ impl<R> Ticket<R> {
     }
 }
 
-/// The callers of the works being run; those that get no result, because the leader unwinds, learn that.
+/// The callers of the works being run; those that get no result, because the leader unwinds, learn
+/// that.
 struct Group<R>(Vec<Arc<Ticket<R>>>);
 
 impl<R> Drop for Group<R> {

@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 /// A change of state, whole or not at all.
 ///
 /// **Shape**: each key at most once among `writes` and `adds` together.
-/// **Guarantees**: the checks are evaluated when the command is applied, in log order; if one fails nothing is
-/// written and the caller learns which. A command without request and events leaves no change record.
+/// **Guarantees**: the checks are evaluated when the command is applied, in log order; if one fails
+/// nothing is written and the caller learns which. A command without request and events leaves no
+/// change record.
 #[derive(Clone, Debug, Default)]
 pub struct Command {
     /// Makes it idempotent.
@@ -80,7 +81,8 @@ pub struct Add {
     pub at_zero: Option<AtZero>,
 }
 
-/// The end of a counter, decided when the command is applied: whoever drops the last reference can't know it before.
+/// The end of a counter, decided when the command is applied: whoever drops the last reference
+/// can't know it before.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AtZero {
     /// If this slot is 0 after the changes, the counter is deleted,

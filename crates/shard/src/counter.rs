@@ -1,10 +1,10 @@
 //! Counters: records that commands change without reading them.
 //!
-//! A counter has up to eight slots. A [`Change`] of a slot needs no check, so any number of writers may change the
-//! same counter (a busy directory, a shared object) and none conflicts.
+//! A counter has up to eight slots. A [`Change`] of a slot needs no check, so any number of writers
+//! may change the same counter (a busy directory, a shared object) and none conflicts.
 //!
-//! **Shape** of a stored counter: format byte 1, a byte with one bit per slot that was ever changed, then
-//! for each of those a signed varint.
+//! **Shape** of a stored counter: format byte 1, a byte with one bit per slot that was ever
+//! changed, then for each of those a signed varint.
 
 use crate::codec::{Decoder, Encoder, Malformed};
 use bytes::Bytes;

@@ -1,9 +1,10 @@
 //! One group of commands on its way into one engine batch.
 //!
 //! Invariants:
-//! - a command sees the effects of those before it in the group (the overlay), so a group is as if each had been
-//!   written alone;
-//! - nobody is answered before the batch with the effects is appended; if that fails, all of the batch fail;
+//! - a command sees the effects of those before it in the group (the overlay), so a group is as if
+//!   each had been written alone;
+//! - nobody is answered before the batch with the effects is appended; if that fails, all of the
+//!   batch fail;
 //! - a batch never holds a range deletion with anything after it, so the overlay needs no ranges.
 
 use crate::record::{Logged, Remembered, Totals, log_key, request_key};

@@ -27,9 +27,11 @@ pub struct LogPage {
 }
 
 impl Shard {
-    /// Up to `limit` changes after `after`, in commit order; `None` when some of them are no longer retained.
+    /// Up to `limit` changes after `after`, in commit order; `None` when some of them are no longer
+    /// retained.
     ///
-    /// **Guarantees**: without a gap: the pages of a reader that continues at `through` hold each change exactly once.
+    /// **Guarantees**: without a gap: the pages of a reader that continues at `through` hold each
+    /// change exactly once.
     pub fn log_after(&self, after: Version, limit: usize) -> Result<Option<LogPage>, Error> {
         let now = self.read_version();
         let mut records = Vec::new();
@@ -56,12 +58,14 @@ impl Shard {
                 break;
             }
         }
-        // Asked after the scan: a trim that ran meanwhile has raised it before it took anything away.
+        // Asked after the scan: a trim that ran meanwhile has raised it before it took anything
+        // away.
         let gapless = after >= self.log_floor()?;
         Ok(gapless.then_some(LogPage { records, through }))
     }
 
-    /// The version up to which changes have been forgotten: the earliest cursor that can still be resumed.
+    /// The version up to which changes have been forgotten: the earliest cursor that can still be
+    /// resumed.
     pub fn log_floor(&self) -> Result<Version, Error> {
         let key = floor_key(self.id());
         match self

@@ -1,6 +1,7 @@
 //! A key of the store: a keyspace and bytes.
 //!
-//! Keys are short (a node key has 12 bytes, an entry key 12 and the name), so they live on the stack.
+//! Keys are short (a node key has 12 bytes, an entry key 12 and the name), so they live on the
+//! stack.
 
 use nokv_engine::Keyspace;
 use smallvec::SmallVec;
@@ -55,7 +56,8 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The smallest key after all keys that begin with `prefix`; `None` when there is none (all bytes 0xff).
+/// The smallest key after all keys that begin with `prefix`; `None` when there is none (all bytes
+/// 0xff).
 #[must_use]
 pub fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;

@@ -1,12 +1,13 @@
 //! A shard: an ordered, durable log of commands and the versioned keyspace that they produce.
 //!
-//! Purpose: the one place where state changes. A [`Command`] is data; its checks are evaluated in log order,
-//! and if all hold its writes, adds, change record and dedupe record become part of one engine batch. Reads run
-//! beside the writer, at any version.
+//! Purpose: the one place where state changes. A [`Command`] is data; its checks are evaluated in
+//! log order, and if all hold its writes, adds, change record and dedupe record become part of one
+//! engine batch. Reads run beside the writer, at any version.
 //!
-//! Reading order: [`key`] and [`codec`] (bytes), [`counter`], [`command`] (what is asked), [`apply`] (what it does, pure),
-//! [`record`] (the log's own records), [`group`] (commands into batches), [`combiner`] (callers into groups), [`shard`]
-//! (the handle), [`history`] (reading the log) and [`trim`] (forgetting it).
+//! Reading order: [`key`] and [`codec`] (bytes), [`counter`], [`command`] (what is asked),
+//! [`apply`] (what it does, pure), [`record`] (the log's own records), [`group`] (commands into
+//! batches), [`combiner`] (callers into groups), [`shard`] (the handle), [`history`] (reading the
+//! log) and [`trim`] (forgetting it).
 //!
 //! Invariants:
 //! - effects and change record of a command are durable together or not at all;

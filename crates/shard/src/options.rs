@@ -14,7 +14,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// An hour and 1 GiB of log, which at 40,000 commands a second still is minutes; a million requests.
+    /// An hour and 1 GiB of log, which at 40,000 commands a second still is minutes; a million
+    /// requests.
     fn default() -> Self {
         Self {
             log_ms: 3_600_000,

@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! - a log record is in the same engine batch as the effects of its command: neither exists alone;
-//! - `bytes_before` and `requests_before` are running totals over the whole life of the shard, so the size of what is
-//!   retained is one subtraction, also right after opening;
+//! - `bytes_before` and `requests_before` are running totals over the whole life of the shard, so
+//!   the size of what is retained is one subtraction, also right after opening;
 //! - a request record points at the log record that holds its answer, and goes no later than it.
 //!
 //! **Shape**: docs/format/namespace.md, families `log` and `dedupe`.

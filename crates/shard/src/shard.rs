@@ -1,10 +1,13 @@
 //! The handle of a shard: execute commands, read at versions.
 //!
 //! Invariants:
-//! - versions are assigned in log order inside the leader's turn, when everything that the command needs is
-//!   already uploaded and decided: nothing can become visible below a version that was read;
-//! - `read_version` moves after the append of a whole batch, so a read at it never sees part of a command;
-//! - syncs happen outside the leader's turn: while one group waits for the disk, the next is applied;
+//! - versions are assigned in log order inside the leader's turn, when everything that the command
+//!   needs is already uploaded and decided: nothing can become visible below a version that was
+//!   read;
+//! - `read_version` moves after the append of a whole batch, so a read at it never sees part of a
+//!   command;
+//! - syncs happen outside the leader's turn: while one group waits for the disk, the next is
+//!   applied;
 //! - after `OutcomeUnknown` no write is accepted: what is on disk is known only after reopening.
 
 use crate::combiner::Combiner;
@@ -79,17 +82,17 @@ impl Shard {
 
     /// Applies a command.
     ///
-    /// **Guarantees**: on `Ok` it is visible to reads at [`Self::read_version`], and as durable as asked. A request that
-    /// was applied before changes nothing and gets its first answer, as durable as asked now.
-    /// **Errors**: `CheckFailed`, `RequestReused`, `TooLarge`, `NoSpace`, `Refused`: nothing was written.
-    /// `OutcomeUnknown`: reopen the store.
+    /// **Guarantees**: on `Ok` it is visible to reads at [`Self::read_version`], and as durable as
+    /// asked. A request that was applied before changes nothing and gets its first answer, as
+    /// durable as asked now. **Errors**: `CheckFailed`, `RequestReused`, `TooLarge`, `NoSpace`,
+    /// `Refused`: nothing was written. `OutcomeUnknown`: reopen the store.
     pub fn execute(&self, command: Command, durability: Durability) -> Result<Applied, Error> {
         let results = self.execute_all(vec![command], durability)?;
         results.into_iter().next().unwrap_or_else(|| Err(broken()))
     }
 
-    /// Applies commands in this order, each whole or not at all, independent of each other's outcome. Other callers'
-    /// commands do not come between.
+    /// Applies commands in this order, each whole or not at all, independent of each other's
+    /// outcome. Other callers' commands do not come between.
     ///
     /// **Errors**: as [`Self::execute`] for each; for all when the sync failed.
     pub fn execute_all(
@@ -137,8 +140,9 @@ impl Shard {
         Version::from_u64(self.inner.visible.load(Ordering::Acquire))
     }
 
-    /// Makes the state at `version` final: every later command gets a higher version. For reads "as of a moment" after
-    /// the newest command, which would otherwise see what is committed later below that moment.
+    /// Makes the state at `version` final: every later command gets a higher version. For reads "as
+    /// of a moment" after the newest command, which would otherwise see what is committed later
+    /// below that moment.
     ///
     /// **Concurrency**: waits for the group being applied.
     pub fn fix(&self, version: Version) {
@@ -146,7 +150,8 @@ impl Shard {
         tail.version = tail.version.max(version);
     }
 
-    /// Waits until [`Self::read_version`] is above `version`, at most `timeout`; returns it either way.
+    /// Waits until [`Self::read_version`] is above `version`, at most `timeout`; returns it either
+    /// way.
     #[must_use]
     pub fn wait_above(&self, version: Version, timeout: Duration) -> Version {
         let mut applied = self.inner.applied.lock();
@@ -156,8 +161,9 @@ impl Shard {
         self.read_version()
     }
 
-    /// What an earlier command with this request answered; `None` when it was never applied, or longer ago than is
-    /// remembered. **Errors**: `RequestReused` when the id was used for something else.
+    /// What an earlier command with this request answered; `None` when it was never applied, or
+    /// longer ago than is remembered. **Errors**: `RequestReused` when the id was used for
+    /// something else.
     pub fn first_answer(&self, request: Request) -> Result<Option<Applied>, Error> {
         match recall(self.inner.id, &self.inner.engine, request.id)? {
             None => Ok(None),

@@ -21,7 +21,8 @@ pub struct Trimmed {
 }
 
 impl Shard {
-    /// Forgets what is over the limits of the [`crate::Options`], at most `limit` change records of it.
+    /// Forgets what is over the limits of the [`crate::Options`], at most `limit` change records of
+    /// it.
     ///
     /// **Concurrency**: callers take turns.
     pub fn trim(&self, limit: usize) -> Result<Trimmed, Error> {
@@ -55,7 +56,8 @@ impl Shard {
         Ok(trimmed)
     }
 
-    /// Collects deletions of requests after `start` that are over a limit; returns the version up to which all are.
+    /// Collects deletions of requests after `start` that are over a limit; returns the version up
+    /// to which all are.
     fn forget_requests(
         &self,
         start: Version,

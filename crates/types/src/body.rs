@@ -10,8 +10,8 @@ pub const BLOCK_BYTES_DEFAULT: u32 = 4 << 20;
 pub const BLOCK_BYTES_MIN: u32 = 64 << 10;
 /// Largest block size a mount may choose.
 pub const BLOCK_BYTES_MAX: u32 = 64 << 20;
-/// Largest body kept inline in its node: below this a round trip to the object store costs more than the
-/// bytes weigh in the metadata.
+/// Largest body kept inline in its node: below this a round trip to the object store costs more
+/// than the bytes weigh in the metadata.
 pub const INLINE_BYTES_MAX: usize = 4096;
 
 /// BLAKE3 of a whole body.
@@ -45,7 +45,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// An immutable object in the object store: the `sequence`-th that an upload session wrote. Never reused.
+/// An immutable object in the object store: the `sequence`-th that an upload session wrote. Never
+/// reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BlockId {
     /// The session that uploaded it.
@@ -62,8 +63,9 @@ impl fmt::Display for BlockId {
 
 /// A run of a body's bytes, all in one object.
 ///
-/// **Shape**: `length` ≥ 1 bytes from `body_offset` of the body are the bytes from `object_offset` of object
-/// `block`. Several small bodies share an object (a *pack*). A gap between extents is a hole and reads as zeros.
+/// **Shape**: `length` ≥ 1 bytes from `body_offset` of the body are the bytes from `object_offset`
+/// of object `block`. Several small bodies share an object (a *pack*). A gap between extents is a
+/// hole and reads as zeros.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Extent {
     /// Where in the body.
@@ -106,11 +108,11 @@ impl Body {
         }
     }
 
-    /// Builds a body. `digest` is the BLAKE3 of all bytes, or `None` when the writer never saw them in order
-    /// (random writes); block checksums protect it either way.
+    /// Builds a body. `digest` is the BLAKE3 of all bytes, or `None` when the writer never saw them
+    /// in order (random writes); block checksums protect it either way.
     ///
-    /// **Errors**: [`Reason::InvalidArgument`] when inline bytes are not exactly `size` or too many, or when
-    /// extents are empty, out of order, overlapping, or reach past `size`.
+    /// **Errors**: [`Reason::InvalidArgument`] when inline bytes are not exactly `size` or too
+    /// many, or when extents are empty, out of order, overlapping, or reach past `size`.
     pub fn new(size: u64, digest: Option<Digest>, layout: Layout) -> Result<Self, Failure> {
         let invalid = |flaw: String| Err(Failure::new(Reason::InvalidArgument, flaw));
         match &layout {

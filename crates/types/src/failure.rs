@@ -1,8 +1,8 @@
 //! What can go wrong, told so that a caller can act.
 //!
-//! A [`Reason`] is what happened (stable, machine-readable, the same through every door); its [`Class`] is what
-//! the caller does about it. The message is one line for a person and says what to do. Lower crates have error
-//! types of their own and become a `Failure` at the namespace.
+//! A [`Reason`] is what happened (stable, machine-readable, the same through every door); its
+//! [`Class`] is what the caller does about it. The message is one line for a person and says what
+//! to do. Lower crates have error types of their own and become a `Failure` at the namespace.
 
 use std::fmt;
 

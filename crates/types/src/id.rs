@@ -74,8 +74,8 @@ impl Generation {
 
 /// A node (inode) of the store.
 ///
-/// **Shape**: the high 16 bits are the shard that holds the node, the low 48 its number there. Ids are unique in
-/// the store and never reused. Key order puts the nodes of a shard side by side.
+/// **Shape**: the high 16 bits are the shard that holds the node, the low 48 its number there. Ids
+/// are unique in the store and never reused. Key order puts the nodes of a shard side by side.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct NodeId(u64);
 
@@ -121,8 +121,8 @@ impl fmt::Display for NodeId {
 
 /// The idempotency id of a mutation, chosen by the caller at random.
 ///
-/// **Guarantees**: within the store's dedupe window, a command with an id that was applied before returns the
-/// first answer and changes nothing.
+/// **Guarantees**: within the store's dedupe window, a command with an id that was applied before
+/// returns the first answer and changes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId([u8; 16]);
 

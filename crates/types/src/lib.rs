@@ -1,11 +1,12 @@
 //! The nouns that every layer of NoKV shares.
 //!
-//! Purpose: one definition for each identifier, name, path, attribute and body descriptor, so that a value
-//! that exists is valid ("parse, don't validate") and no two quantities of the same width can be mixed up.
-//! This crate does no I/O, knows no key layout and no wire format.
+//! Purpose: one definition for each identifier, name, path, attribute and body descriptor, so that
+//! a value that exists is valid ("parse, don't validate") and no two quantities of the same width
+//! can be mixed up. This crate does no I/O, knows no key layout and no wire format.
 //!
-//! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are called),
-//! [`attributes`] (what a node is), [`body`] (where its bytes are), [`failure`] (what can go wrong).
+//! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are
+//! called), [`attributes`] (what a node is), [`body`] (where its bytes are), [`failure`] (what can
+//! go wrong).
 
 mod attributes;
 mod body;

@@ -1,7 +1,8 @@
 //! Names and paths: raw bytes with POSIX rules and stated limits.
 //!
-//! A path is absolute or refused; repeated slashes and `.` fold away; `..` is an error, never resolved by text,
-//! because a symlink or a concurrent rename would make the answer wrong (and let a token escape its subtree).
+//! A path is absolute or refused; repeated slashes and `.` fold away; `..` is an error, never
+//! resolved by text, because a symlink or a concurrent rename would make the answer wrong (and let
+//! a token escape its subtree).
 
 use crate::{Failure, Reason};
 use bytes::Bytes;
@@ -76,8 +77,8 @@ impl fmt::Debug for Name {
 
 /// An absolute path in a namespace.
 ///
-/// **Shape**: at most 4,096 bytes as text; zero components is the root. **Guarantees**: every component is a
-/// valid [`Name`].
+/// **Shape**: at most 4,096 bytes as text; zero components is the root. **Guarantees**: every
+/// component is a valid [`Name`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NsPath(Vec<Name>);
 
@@ -202,8 +203,8 @@ impl fmt::Debug for NsPath {
     }
 }
 
-/// Bytes for a person: UTF-8 as it is, control characters and other bytes escaped, so that a name can neither
-/// break a line of output nor steer a terminal.
+/// Bytes for a person: UTF-8 as it is, control characters and other bytes escaped, so that a name
+/// can neither break a line of output nor steer a terminal.
 fn display(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

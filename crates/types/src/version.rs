@@ -1,15 +1,17 @@
 //! Hybrid time: the version of every record.
 //!
-//! A version is `milliseconds since 1970 << 18 | counter`: it orders all commits of a shard, and "as of ten
-//! minutes ago" is a version that anybody can compute. 46 bits of milliseconds last until the year 4199; the
-//! counter admits 262,144 commits in a millisecond, and a shard that needs more runs ahead of the clock.
+//! A version is `milliseconds since 1970 << 18 | counter`: it orders all commits of a shard, and
+//! "as of ten minutes ago" is a version that anybody can compute. 46 bits of milliseconds last
+//! until the year 4199; the counter admits 262,144 commits in a millisecond, and a shard that needs
+//! more runs ahead of the clock.
 
 use std::fmt;
 
 /// A point in the history of a shard.
 ///
-/// **Shape**: 64 bits, `milliseconds << 18 | counter`. **Guarantees**: a shard never assigns one twice nor a
-/// smaller one after a larger. Reading "at" a version sees all commits with a version at or below it.
+/// **Shape**: 64 bits, `milliseconds << 18 | counter`. **Guarantees**: a shard never assigns one
+/// twice nor a smaller one after a larger. Reading "at" a version sees all commits with a version
+/// at or below it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(u64);
 
@@ -42,7 +44,8 @@ impl Version {
         Self(millis << Self::COUNTER_BITS)
     }
 
-    /// The last version of a millisecond: a read at it sees all that was committed in that millisecond.
+    /// The last version of a millisecond: a read at it sees all that was committed in that
+    /// millisecond.
     #[must_use]
     pub const fn end_of_millis(millis: u64) -> Self {
         Self(Self::from_millis(millis).0 | ((1 << Self::COUNTER_BITS) - 1))

@@ -1,7 +1,7 @@
 //! The collector: one round after another, one at a time.
 //!
-//! Invariants: a phase that fails does not keep the others from their turn; a round that is dropped at any point leaves
-//! nothing that the next does not repair.
+//! Invariants: a phase that fails does not keep the others from their turn; a round that is dropped
+//! at any point leaves nothing that the next does not repair.
 
 use super::{
     failures::Failures, ledger::Ledger, options::CollectOptions, orphans::OrphanLook,
@@ -16,8 +16,9 @@ use tokio::sync::Mutex;
 
 /// Deletes what nobody can see any more.
 ///
-/// **Concurrency**: cheap to clone; clones share the state, and rounds wait for each other. Beside it the store is used
-/// as always. A second collector over the same store does no harm, only double work. Needs a tokio runtime.
+/// **Concurrency**: cheap to clone; clones share the state, and rounds wait for each other. Beside
+/// it the store is used as always. A second collector over the same store does no harm, only double
+/// work. Needs a tokio runtime.
 #[derive(Clone)]
 pub struct Collector {
     inner: Arc<Inner>,
@@ -53,8 +54,8 @@ pub(super) struct Round<'a> {
 }
 
 impl Collector {
-    /// A collector of a store. `blocks` should repeat what may succeed later ([`crate::RetryingBlocks`]); `clock` is the
-    /// namespace's.
+    /// A collector of a store. `blocks` should repeat what may succeed later
+    /// ([`crate::RetryingBlocks`]); `clock` is the namespace's.
     #[must_use]
     pub fn new(
         namespace: Namespace,
@@ -83,13 +84,14 @@ impl Collector {
         }
     }
 
-    /// One round: sweeps sessions that are over, drops references of bodies that only the past can see, deletes
-    /// objects without references, looks for orphans.
+    /// One round: sweeps sessions that are over, drops references of bodies that only the past can
+    /// see, deletes objects without references, looks for orphans.
     ///
-    /// **Guarantees**: bounded by the options; what is referenced, or belongs to an open session, is never deleted. May
-    /// be dropped at any point.
-    /// **Errors**: [`Error::Namespace`], after all phases had their turn. What the object store refuses is no error of
-    /// the round: it is in [`Report::first_error`], and the rest goes on.
+    /// **Guarantees**: bounded by the options; what is referenced, or belongs to an open session,
+    /// is never deleted. May be dropped at any point.
+    /// **Errors**: [`Error::Namespace`], after all phases had their turn. What the object store
+    /// refuses is no error of the round: it is in [`Report::first_error`], and the rest goes
+    /// on.
     pub async fn round(&self) -> Result<Report, Error> {
         self.run(None).await
     }

@@ -1,8 +1,10 @@
 //! Deleting objects: in batches, at a rate, around those that can't be deleted.
 //!
 //! Invariants:
-//! - one object that can't be deleted keeps no other from it: a batch that is refused is halved until it is found;
-//! - an object store that is down or refuses everything is not asked again and again within a round.
+//! - one object that can't be deleted keeps no other from it: a batch that is refused is halved
+//!   until it is found;
+//! - an object store that is down or refuses everything is not asked again and again within a
+//!   round.
 
 use super::collector::Round;
 use crate::{BlockEntry, Error};
@@ -11,8 +13,8 @@ use std::time::Duration;
 
 /// Objects of one call: what one S3 request can name.
 pub(super) const BATCH_OBJECTS_MAX: usize = 1_000;
-/// Calls in a row that find the object store unavailable, after which the round asks no more of it. Each has been
-/// repeated with patience already.
+/// Calls in a row that find the object store unavailable, after which the round asks no more of it.
+/// Each has been repeated with patience already.
 const OUTAGES_MAX: u32 = 3;
 /// Refused calls of a round: to find one object among a batch takes about twenty.
 const REFUSALS_MAX: u32 = 256;
@@ -40,7 +42,8 @@ impl Round<'_> {
         self.report.first_error.get_or_insert(error);
     }
 
-    /// Deletes as many as the round may; returns those that are gone. `blocks` must be garbage on disk.
+    /// Deletes as many as the round may; returns those that are gone. `blocks` must be garbage on
+    /// disk.
     pub(super) async fn delete(&mut self, blocks: &[BlockId]) -> Vec<BlockId> {
         let (within, beyond) = blocks.split_at(blocks.len().min(self.objects_left));
         self.report.more |= !beyond.is_empty();
@@ -77,7 +80,8 @@ impl Round<'_> {
         gone
     }
 
-    /// Deletes those of some objects that nothing references. Their session must be closed or finished.
+    /// Deletes those of some objects that nothing references. Their session must be closed or
+    /// finished.
     pub(super) async fn delete_unreferenced(
         &mut self,
         entries: &[BlockEntry],
@@ -118,8 +122,8 @@ impl Round<'_> {
         if garbage.is_empty() {
             return Ok(Deleted::All);
         }
-        // That the last reference is gone may be known only in memory yet. A power cut would bring it back, and with it
-        // the right of any session to publish the block.
+        // That the last reference is gone may be known only in memory yet. A power cut would bring
+        // it back, and with it the right of any session to publish the block.
         self.inner.ask(|ledger| ledger.sync()).await?;
         let blocks: Vec<_> = garbage.iter().map(|entry| entry.block).collect();
         let mut gone = self.delete(&blocks).await;

@@ -1,10 +1,12 @@
 //! Fairness: what failed is tried after what did not.
 //!
-//! Invariant: bounded. What fails while the memory is full is not remembered and may be tried first again.
+//! Invariant: bounded. What fails while the memory is full is not remembered and may be tried first
+//! again.
 
 use std::{collections::HashMap, hash::Hash};
 
-/// Failures remembered of each kind. A store with more of them has another problem, and loses only fairness.
+/// Failures remembered of each kind. A store with more of them has another problem, and loses only
+/// fairness.
 const FAILURES_MAX: usize = 8_192;
 
 /// How often things failed.
@@ -22,7 +24,8 @@ impl<K> Default for Failures<K> {
 }
 
 impl<K: Hash + Eq + Copy> Failures<K> {
-    /// How many things failed and did not succeed since: a page that is longer by this has room for others.
+    /// How many things failed and did not succeed since: a page that is longer by this has room for
+    /// others.
     pub(super) fn len(&self) -> usize {
         self.counts.len()
     }

@@ -1,22 +1,25 @@
 //! Deleting what nobody can see any more.
 //!
-//! The namespace decides *what* is garbage (it knows sessions, versions and references), this module *when and how
-//! much*, and does it. One round has four phases, each bounded, each repeatable from the start after a crash:
-//! sessions that are over are swept by one listing each ([`sweep`]); bodies that no retained version sees lose their
-//! references, by which objects become doomed (the namespace's part); doomed objects are deleted, then forgotten
-//! ([`doomed`]); objects that belong to nothing at all are looked for now and then ([`orphans`]).
+//! The namespace decides *what* is garbage (it knows sessions, versions and references), this
+//! module *when and how much*, and does it. One round has four phases, each bounded, each
+//! repeatable from the start after a crash: sessions that are over are swept by one listing each
+//! ([`sweep`]); bodies that no retained version sees lose their references, by which objects become
+//! doomed (the namespace's part); doomed objects are deleted, then forgotten ([`doomed`]); objects
+//! that belong to nothing at all are looked for now and then ([`orphans`]).
 //!
 //! Invariants:
-//! - an object is deleted only when no reference to it exists, that fact is on disk, and none can come: its session is
-//!   closed, and other sessions can't reference what nobody references;
-//! - the record of a duty (session, doomed object) goes after the duty is done, so a crash repeats, never forgets;
+//! - an object is deleted only when no reference to it exists, that fact is on disk, and none can
+//!   come: its session is closed, and other sessions can't reference what nobody references;
+//! - the record of a duty (session, doomed object) goes after the duty is done, so a crash repeats,
+//!   never forgets;
 //! - what fails is tried after what did not, so nothing waits behind it for ever;
 //! - nothing here grows with the store: lists are pages, memories of failures are bounded.
 //!
 //! What breaks otherwise: bodies whose blocks are gone, or a bucket that only grows.
 //!
-//! Reading order: [`options`], [`report`], [`collector`] (the round), [`sweep`], [`doomed`], [`orphans`], [`delete`]
-//! (how, and how much), [`failures`] (fairness), [`ledger`] (what is asked of the namespace).
+//! Reading order: [`options`], [`report`], [`collector`] (the round), [`sweep`], [`doomed`],
+//! [`orphans`], [`delete`] (how, and how much), [`failures`] (fairness), [`ledger`] (what is asked
+//! of the namespace).
 
 mod collector;
 #[cfg(test)]

@@ -17,7 +17,8 @@ pub struct CollectOptions {
     pub objects_per_second: Option<NonZeroU32>,
     /// What becomes of objects that belong to nothing.
     pub orphans: Orphans,
-    /// From the end of one look for orphans to the next, milliseconds: it lists the whole object store.
+    /// From the end of one look for orphans to the next, milliseconds: it lists the whole object
+    /// store.
     pub orphan_interval_ms: u64,
     /// Sessions that a round looks at for orphans; each costs a listing.
     pub orphan_sessions_max: usize,
@@ -38,18 +39,19 @@ impl Default for CollectOptions {
     }
 }
 
-/// What becomes of objects that no session and no body knows: a put that arrived after its session was swept, or
-/// objects of a store that was rolled back to a copy.
+/// What becomes of objects that no session and no body knows: a put that arrived after its session
+/// was swept, or objects of a store that was rolled back to a copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Orphans {
     /// They are not looked for.
     Ignore,
     /// They are counted.
     Report,
-    /// They are counted, and deleted after they were seen for this long. Only where the object store belongs to this
-    /// store alone.
+    /// They are counted, and deleted after they were seen for this long. Only where the object
+    /// store belongs to this store alone.
     Delete {
-        /// Between the first sight (by this collector: a restart begins anew) and the deletion, milliseconds.
+        /// Between the first sight (by this collector: a restart begins anew) and the deletion,
+        /// milliseconds.
         grace_ms: u64,
     },
 }

@@ -1,20 +1,23 @@
 //! Objects that belong to nothing: listed now and then, a part in each round.
 //!
-//! They come from puts that arrive after their session was swept (a network may hold back a request for long), and from
-//! a namespace that was rolled back to a copy. Nothing else finds them.
+//! They come from puts that arrive after their session was swept (a network may hold back a request
+//! for long), and from a namespace that was rolled back to a copy. Nothing else finds them.
 //!
 //! Invariants:
-//! - an object is an orphan only if its session was unknown *before* it was listed, and it is referenced by nothing
-//!   after: sessions are on disk before their first block, ids are never reused, so nobody can need it any more;
+//! - an object is an orphan only if its session was unknown *before* it was listed, and it is
+//!   referenced by nothing after: sessions are on disk before their first block, ids are never
+//!   reused, so nobody can need it any more;
 //! - the age of an orphan is counted from the first sight, hence never overestimated;
-//! - memory: eight bytes for each session that has objects, during a look, and [`SIGHTINGS_MAX`] sightings.
+//! - memory: eight bytes for each session that has objects, during a look, and [`SIGHTINGS_MAX`]
+//!   sightings.
 
 use super::{collector::Round, delete::BATCH_OBJECTS_MAX, options::Orphans};
 use crate::{BlockEntry, Error};
 use nokv_types::{BlockId, SessionId};
 use std::collections::HashMap;
 
-/// A session that no upload gets: whoever opens a store may keep marks of its own there, which are no orphans.
+/// A session that no upload gets: whoever opens a store may keep marks of its own there, which are
+/// no orphans.
 pub const RESERVED_SESSION: SessionId = SessionId::new(u64::MAX);
 /// Orphans whose age is remembered; others wait until these are deleted.
 const SIGHTINGS_MAX: usize = 65_536;

@@ -27,8 +27,8 @@ pub struct Report {
     pub failed_objects: u64,
     /// Kept: sessions that could not be swept to the end; a later round tries again.
     pub failed_sessions: u64,
-    /// Whether a limit or a refusal stopped the round before the work was done. The look for orphans does not count: it
-    /// takes many rounds, and none hurries.
+    /// Whether a limit or a refusal stopped the round before the work was done. The look for
+    /// orphans does not count: it takes many rounds, and none hurries.
     pub more: bool,
     /// The first thing that the object store refused.
     pub first_error: Option<Error>,

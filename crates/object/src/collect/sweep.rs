@@ -1,7 +1,7 @@
 //! Sessions that are over: what they uploaded and nobody references goes.
 //!
-//! Invariant: a session is forgotten only after its listing held nothing that should go; until then no object of it is
-//! named as doomed, so sweep and doom never race.
+//! Invariant: a session is forgotten only after its listing held nothing that should go; until then
+//! no object of it is named as doomed, so sweep and doom never race.
 
 use super::{collector::Round, delete::Deleted};
 use crate::Error;

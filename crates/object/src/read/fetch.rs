@@ -1,6 +1,7 @@
 //! One GET, verified.
 //!
-//! Invariant: bytes leave this module only after the CRC-32C of the whole extent that they are in was right.
+//! Invariant: bytes leave this module only after the CRC-32C of the whole extent that they are in
+//! was right.
 
 use super::{
     options::VERIFY_ATTEMPTS_MAX,
@@ -131,7 +132,8 @@ impl Fetcher {
     }
 }
 
-/// The error of a body whose blocks are right and whose whole is not; `Ok` when it is, or nothing is known.
+/// The error of a body whose blocks are right and whose whole is not; `Ok` when it is, or nothing
+/// is known.
 pub(crate) fn verify_whole(name: BodyName, got: Digest) -> Result<(), Error> {
     match name.digest {
         Some(expected) if expected != got => Err(Error::DigestMismatch(Box::new(Mismatch {

@@ -1,9 +1,11 @@
 //! Many bodies into local files with few GETs.
 //!
-//! A tree of 20,000 small files is a handful of packs: the plan goes by object, each pack (or the wanted stretch
-//! of it) is fetched once, and all files in it are verified and written in one trip to a blocking thread.
+//! A tree of 20,000 small files is a handful of packs: the plan goes by object, each pack (or the
+//! wanted stretch of it) is fetched once, and all files in it are verified and written in one trip
+//! to a blocking thread.
 //!
-//! Invariant: every item has exactly one result, in the order of the input; one damaged body fails alone.
+//! Invariant: every item has exactly one result, in the order of the input; one damaged body fails
+//! alone.
 
 use super::{
     fetch::{BodyName, verify_whole},
@@ -54,8 +56,8 @@ enum Job {
 impl BodyReader {
     /// Writes many bodies to local files. `on_item` is called once for each, when it is done.
     ///
-    /// **Guarantees**: results in the order of `items`. An item that fails leaves no file and does not disturb
-    /// the others. Files are not synced.
+    /// **Guarantees**: results in the order of `items`. An item that fails leaves no file and does
+    /// not disturb the others. Files are not synced.
     pub async fn read_many(
         &self,
         items: Vec<ReadItem>,
@@ -163,7 +165,8 @@ fn write_small(files: &dyn FileSystem, small: SmallFile) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sorts items into jobs: inline bodies in batches, small bodies by their packs, the rest one by one.
+/// Sorts items into jobs: inline bodies in batches, small bodies by their packs, the rest one by
+/// one.
 fn plan_jobs(items: &[ReadItem]) -> Vec<Job> {
     let mut inline = Vec::new();
     let mut packed: Vec<(Extent, usize)> = Vec::new();

@@ -1,8 +1,8 @@
 //! From bodies to bytes.
 //!
-//! A read is planned (pure), fetched in parallel, verified, and delivered in order. Reading order: [`options`]
-//! (limits), [`plan`] (which GETs), [`fetch`] (one GET, verified), [`stream`] (in order, ahead of the consumer),
-//! [`reader`] (the doors), [`many`] (whole trees).
+//! A read is planned (pure), fetched in parallel, verified, and delivered in order. Reading order:
+//! [`options`] (limits), [`plan`] (which GETs), [`fetch`] (one GET, verified), [`stream`] (in
+//! order, ahead of the consumer), [`reader`] (the doors), [`many`] (whole trees).
 
 mod fetch;
 mod many;

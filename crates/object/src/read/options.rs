@@ -9,11 +9,12 @@ pub const READ_BYTES_MAX: u64 = 64 << 20;
 pub const PARALLEL_GETS_MAX: usize = 256;
 /// Most bytes of one GET that joins several extents: a whole pack.
 pub(crate) const FETCH_BYTES_MAX: u32 = crate::PACK_BYTES_MAX;
-/// Unwanted bytes between two wanted ones that are fetched rather than starting another GET: what a 10 ms round
-/// trip costs on a 1 Gbit/s line is 1.2 MB; a quarter of that is a gain even on slower ones.
+/// Unwanted bytes between two wanted ones that are fetched rather than starting another GET: what a
+/// 10 ms round trip costs on a 1 Gbit/s line is 1.2 MB; a quarter of that is a gain even on slower
+/// ones.
 pub(crate) const GAP_BYTES_MAX: u32 = 256 << 10;
-/// Times that a damaged extent is fetched before it is reported: once more, because a proxy or a network may
-/// have done it; not oftener, because a disk does not heal.
+/// Times that a damaged extent is fetched before it is reported: once more, because a proxy or a
+/// network may have done it; not oftener, because a disk does not heal.
 pub(crate) const VERIFY_ATTEMPTS_MAX: u32 = 2;
 /// Bytes of zeros that a stream yields at once for a hole.
 pub(crate) const ZEROS_BYTES: usize = 256 << 10;

@@ -2,9 +2,9 @@
 //!
 //! Invariants:
 //! - the steps of a range, put together, are the bytes of the range, in order;
-//! - every extent that is touched is fetched *whole*, because only then can its checksum be verified: no byte is
-//!   ever returned unverified. A reader of small random ranges therefore wants a cache of whole blocks above
-//!   this (blocks never change), or a mount with smaller blocks;
+//! - every extent that is touched is fetched *whole*, because only then can its checksum be
+//!   verified: no byte is ever returned unverified. A reader of small random ranges therefore wants
+//!   a cache of whole blocks above this (blocks never change), or a mount with smaller blocks;
 //! - neighbours in one object are one GET, up to `FETCH_BYTES_MAX`.
 
 use super::options::{FETCH_BYTES_MAX, GAP_BYTES_MAX};
@@ -120,8 +120,8 @@ fn plan_extents(extents: &[Extent], range: Range<u64>) -> Vec<Step> {
     steps
 }
 
-/// The GETs that bring many extents, each with the caller's mark; extents of one object that lie near each other
-/// share a GET. The result is in order of blocks and offsets.
+/// The GETs that bring many extents, each with the caller's mark; extents of one object that lie
+/// near each other share a GET. The result is in order of blocks and offsets.
 pub(crate) fn plan_many<M>(mut wanted: Vec<(Extent, M)>) -> Vec<(Fetch, Vec<M>)> {
     wanted.sort_by_key(|(extent, _)| (extent.block, extent.object_offset));
     let mut fetches: Vec<(Fetch, Vec<M>)> = Vec::new();

@@ -1,8 +1,8 @@
 //! The reader: bodies in; bytes, streams and local files out.
 //!
 //! Invariants:
-//! - no byte is returned or left in a local file that was not verified; a local file that can't be completed is
-//!   removed;
+//! - no byte is returned or left in a local file that was not verified; a local file that can't be
+//!   completed is removed;
 //! - bytes fetched for local files and not yet written never exceed `memory_bytes_max`.
 
 use super::{
@@ -59,8 +59,8 @@ impl BodyReader {
 
     /// A range of a body, cut at the body's end. **Shape**: at most [`READ_BYTES_MAX`] bytes.
     ///
-    /// **Errors**: [`Error::Invalid`] for a longer range; [`Error::MissingBlock`], [`Error::DigestMismatch`]
-    /// (nothing is returned then); those of the object store.
+    /// **Errors**: [`Error::Invalid`] for a longer range; [`Error::MissingBlock`],
+    /// [`Error::DigestMismatch`] (nothing is returned then); those of the object store.
     pub async fn read_range(&self, body: &Body, range: Range<u64>) -> Result<Bytes, Error> {
         let bytes = range.end.min(body.size()).saturating_sub(range.start);
         if bytes > READ_BYTES_MAX {
@@ -102,8 +102,8 @@ impl BodyReader {
         )
     }
 
-    /// Writes a whole body to a sink. The digest of the whole is known only at the end: after an error, what the
-    /// sink got must not be used.
+    /// Writes a whole body to a sink. The digest of the whole is known only at the end: after an
+    /// error, what the sink got must not be used.
     ///
     /// **Errors**: as [`Self::read_range`]; [`Error::Io`] for the sink.
     pub async fn write_to(

@@ -1,7 +1,7 @@
 //! A body as a stream of verified chunks, with GETs running ahead of the consumer.
 //!
-//! Invariants: chunks come in order; when the range is the whole body and its digest is known, the last item is
-//! the verdict (an error if the digest is wrong); dropping the stream stops its GETs.
+//! Invariants: chunks come in order; when the range is the whole body and its digest is known, the
+//! last item is the verdict (an error if the digest is wrong); dropping the stream stops its GETs.
 
 use super::{
     fetch::{BodyName, Fetcher, verify_whole},
@@ -25,9 +25,9 @@ static ZEROS: [u8; ZEROS_BYTES] = [0; ZEROS_BYTES];
 
 /// The bytes of a body, or of a range of it, in order.
 ///
-/// **Guarantees**: every chunk is verified against its block's checksum. For a whole body, an error after the
-/// last chunk means that the chunks, each right, are not the body: whoever has passed them on must take them
-/// back.
+/// **Guarantees**: every chunk is verified against its block's checksum. For a whole body, an error
+/// after the last chunk means that the chunks, each right, are not the body: whoever has passed
+/// them on must take them back.
 pub struct BodyStream {
     chunks: BoxStream<'static, Result<Bytes, Error>>,
 }
@@ -49,8 +49,9 @@ pub(crate) struct Delivery {
     pub(crate) _memory: Option<OwnedSemaphorePermit>,
 }
 
-/// Runs the steps of a range with at most `lookahead` of them under way, in order. Each GET first reserves its
-/// bytes in `memory`, if given, in the order of the steps: so the first step never waits for a later one.
+/// Runs the steps of a range with at most `lookahead` of them under way, in order. Each GET first
+/// reserves its bytes in `memory`, if given, in the order of the steps: so the first step never
+/// waits for a later one.
 pub(crate) fn deliveries(
     fetcher: Fetcher,
     body: &Body,

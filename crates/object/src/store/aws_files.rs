@@ -1,9 +1,10 @@
 //! The usual AWS files: `~/.aws/credentials` and `~/.aws/config`.
 //!
-//! They are ini files: sections in brackets, `key = value` lines, comments after `#` or `;` at the start of a line. In the
-//! config file a profile's section is `[profile NAME]`, except `[default]`; in the credentials file it is `[NAME]`.
-//! What is read is what a static key needs: id, secret, token, region, endpoint. Roles and SSO are left to the tools that
-//! refresh them; they can hand their result over by the environment.
+//! They are ini files: sections in brackets, `key = value` lines, comments after `#` or `;` at the
+//! start of a line. In the config file a profile's section is `[profile NAME]`, except `[default]`;
+//! in the credentials file it is `[NAME]`. What is read is what a static key needs: id, secret,
+//! token, region, endpoint. Roles and SSO are left to the tools that refresh them; they can hand
+//! their result over by the environment.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// The profile `name` out of the texts of both files; the credentials file wins where both say something.
+    /// The profile `name` out of the texts of both files; the credentials file wins where both say
+    /// something.
     pub(super) fn read(credentials: Option<&str>, config: Option<&str>, name: &str) -> Self {
         let mut values = BTreeMap::new();
         let config_section = match name {

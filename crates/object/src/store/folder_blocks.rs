@@ -1,15 +1,17 @@
 //! Blocks as files of a local folder: `file://`.
 //!
 //! Invariants:
-//! - an object appears under its name by `rename` after its bytes are synced, so no reader and no crash ever
-//!   sees a part of one; `put` returns after the directory is synced too;
-//! - a removal is synced before it is reported, or a power cut would bring back objects that nobody remembers;
-//! - what an interrupted `put` leaves is `NAME.partial` beside its object: listed, deletable, never read.
+//! - an object appears under its name by `rename` after its bytes are synced, so no reader and no
+//!   crash ever sees a part of one; `put` returns after the directory is synced too;
+//! - a removal is synced before it is reported, or a power cut would bring back objects that nobody
+//!   remembers;
+//! - what an interrupted `put` leaves is `NAME.partial` beside its object: listed, deletable, never
+//!   read.
 //!
-//! The `object_store` crate has a local backend; it is not used here because this one runs over `nokv-env` (so
-//! that crashes and full disks can be injected), creates directories durably, and shares one directory sync
-//! between all puts that wait for one. No operation has a time-out: a put given up while its thread still
-//! writes could collide with its own repetition.
+//! The `object_store` crate has a local backend; it is not used here because this one runs over
+//! `nokv-env` (so that crashes and full disks can be injected), creates directories durably, and
+//! shares one directory sync between all puts that wait for one. No operation has a time-out: a put
+//! given up while its thread still writes could collide with its own repetition.
 
 use super::key::{self, PARTIAL};
 use crate::{BlockEntry, BlockStore, Error, blocking};
@@ -29,11 +31,11 @@ use std::{
     },
 };
 
-/// Session directories remembered as made and synced; beyond it they are forgotten and synced again, which
-/// costs three directory syncs.
+/// Session directories remembered as made and synced; beyond it they are forgotten and synced
+/// again, which costs three directory syncs.
 const DIRECTORIES_MAX: usize = 1024;
-/// Times that a put makes its directory anew because a collector removed it in between: once is plenty, since
-/// only sessions that are over are collected.
+/// Times that a put makes its directory anew because a collector removed it in between: once is
+/// plenty, since only sessions that are over are collected.
 const DIRECTORY_ATTEMPTS_MAX: u32 = 3;
 /// Free space below which a folder counts as full when it is probed: one pack.
 const FREE_BYTES_MIN: u64 = crate::PACK_BYTES_MAX as u64;

@@ -1,7 +1,8 @@
 //! Where a block is: `blocks/{hh}/{session:016x}/{sequence:08x}`.
 //!
-//! The page docs/format/objects.md gives the reasons. Invariants: a key and its block id determine each other;
-//! the objects of a session, and nothing else, share its prefix; a name that is not exactly a key is no block.
+//! The page docs/format/objects.md gives the reasons. Invariants: a key and its block id determine
+//! each other; the objects of a session, and nothing else, share its prefix; a name that is not
+//! exactly a key is no block.
 
 use nokv_types::{BlockId, SessionId};
 
@@ -10,8 +11,8 @@ pub(crate) const BLOCKS: &str = "blocks";
 /// What the name of a file that is being written ends with (local folder only).
 pub(crate) const PARTIAL: &str = ".partial";
 
-/// 2^64 divided by the golden ratio: multiplying by it spreads consecutive numbers evenly over the top bits
-/// (Knuth, volume 3, section 6.4).
+/// 2^64 divided by the golden ratio: multiplying by it spreads consecutive numbers evenly over the
+/// top bits (Knuth, volume 3, section 6.4).
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The prefix of a session's objects, without a slash at the end.

@@ -1,9 +1,9 @@
 //! Where blocks live.
 //!
-//! Reading order: [`block_store`] (the trait and its promises), [`key`] (names of objects), then the
-//! implementations: [`folder_blocks`] (`file://`), [`object_blocks`] (`s3://`), [`memory_blocks`] (`memory:`);
-//! [`retry`] (patience around any of them), [`url`] (from a URL to a store), [`s3`] and [`aws_files`] (settings and
-//! credentials of a bucket).
+//! Reading order: [`block_store`] (the trait and its promises), [`key`] (names of objects), then
+//! the implementations: [`folder_blocks`] (`file://`), [`object_blocks`] (`s3://`), [`memory_blocks`] (`memory:`);
+//! [`retry`] (patience around any of them), [`url`] (from a URL to a store), [`s3`] and
+//! [`aws_files`] (settings and credentials of a bucket).
 
 mod aws_files;
 mod block_store;

@@ -1,8 +1,8 @@
 //! Blocks in an S3-compatible object store, through the `object_store` crate.
 //!
-//! Invariants: one request per put and per get (blocks and packs are far below what needs a multipart upload);
-//! the crate's own retries are off, [`super::retry`] does them with one deadline for all; keys below the prefix
-//! are exactly those of docs/format/objects.md.
+//! Invariants: one request per put and per get (blocks and packs are far below what needs a
+//! multipart upload); the crate's own retries are off, [`super::retry`] does them with one deadline
+//! for all; keys below the prefix are exactly those of docs/format/objects.md.
 
 use super::{key, s3_error};
 use crate::{BlockEntry, BlockStore, Error};

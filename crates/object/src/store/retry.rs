@@ -1,14 +1,15 @@
 //! Patience around a store: repeats what may succeed later.
 //!
-//! Every operation of a [`BlockStore`] is idempotent (ids are never reused, absent counts as deleted), so all may
-//! be repeated, also when an acknowledgement was lost. Invariants:
+//! Every operation of a [`BlockStore`] is idempotent (ids are never reused, absent counts as
+//! deleted), so all may be repeated, also when an acknowledgement was lost. Invariants:
 //! - only [`Error::Unavailable`] is repeated, at most until the deadline of the whole call;
-//! - waits double from `wait_ms_min` to `wait_ms_max`, each drawn evenly between half and all of it, so that
-//!   clients that failed together do not come back together;
-//! - a budget per class of operation keeps a store that is down from being flooded: each repetition takes a
-//!   token, each success gives a tenth back; without tokens the error is returned at once.
+//! - waits double from `wait_ms_min` to `wait_ms_max`, each drawn evenly between half and all of
+//!   it, so that clients that failed together do not come back together;
+//! - a budget per class of operation keeps a store that is down from being flooded: each repetition
+//!   takes a token, each success gives a tenth back; without tokens the error is returned at once.
 //!
-//! This is the only place that repeats: the `object_store` crate's own retries are off, so they can't multiply.
+//! This is the only place that repeats: the `object_store` crate's own retries are off, so they
+//! can't multiply.
 
 use crate::{BlockEntry, BlockStore, Error};
 use async_trait::async_trait;

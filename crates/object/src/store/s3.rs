@@ -1,12 +1,14 @@
 //! From what is known about an S3 server to a client of it.
 //!
-//! Each setting is taken from the first place that has it: the caller, the environment (`AWS_*`), the profile in the
-//! usual AWS files. Keys come as a pair from one place, never mixed. Without keys, AWS itself is asked (web
-//! identity, container and instance roles); another endpoint has no such service, so there it is an error at once rather
-//! than a time-out on an address that nobody answers.
+//! Each setting is taken from the first place that has it: the caller, the environment (`AWS_*`),
+//! the profile in the usual AWS files. Keys come as a pair from one place, never mixed. Without
+//! keys, AWS itself is asked (web identity, container and instance roles); another endpoint has no
+//! such service, so there it is an error at once rather than a time-out on an address that nobody
+//! answers.
 //!
-//! Payloads are not hashed for the signature: every extent has a checksum and every body a digest of its own, and
-//! SHA-256 would cost more than the transfer on machines without an instruction for it.
+//! Payloads are not hashed for the signature: every extent has a checksum and every body a digest
+//! of its own, and SHA-256 would cost more than the transfer on machines without an instruction for
+//! it.
 
 use super::aws_files::Profile;
 use super::object_blocks::{ObjectBlocks, ObjectNames};
@@ -19,9 +21,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a bucket is when nothing says so: S3's own first region, which other servers ignore or share.
+/// Where a bucket is when nothing says so: S3's own first region, which other servers ignore or
+/// share.
 const REGION_DEFAULT: &str = "us-east-1";
-/// How long a connection may take: a host that does not answer is noticed within a person's patience.
+/// How long a connection may take: a host that does not answer is noticed within a person's
+/// patience.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request may take: a pack of 8 MiB over a line of 1 Mbit/s takes a minute.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);

@@ -1,8 +1,9 @@
 //! What an S3 server's answer means, in one line that says what to do.
 //!
-//! The `object_store` crate keeps the status and the body of an answer in a private type, so they are read from
-//! its text. Invariant: only the error *code* of an answer is ever repeated, never its body, because the body of
-//! a signature error contains the signed request with its session token.
+//! The `object_store` crate keeps the status and the body of an answer in a private type, so they
+//! are read from its text. Invariant: only the error *code* of an answer is ever repeated, never
+//! its body, because the body of a signature error contains the signed request with its session
+//! token.
 
 use crate::Error;
 use object_store::client::{HttpError, HttpErrorKind};
@@ -17,7 +18,8 @@ struct Answer {
     credentials: bool,
 }
 
-/// Says what a failed request means. `action` is like `store s3://bucket/key`, `endpoint` where it went.
+/// Says what a failed request means. `action` is like `store s3://bucket/key`, `endpoint` where it
+/// went.
 pub(crate) fn classify(action: &str, endpoint: &str, error: &object_store::Error) -> Error {
     let answer = read(error);
     if let Some((kind, cause)) = &answer.transport {

@@ -69,7 +69,8 @@ enum Place {
 /// The block store at a URL: `file:///path`, `s3://bucket/prefix` or `memory:`. Nothing is contacted yet; see
 /// [`BlockStore::probe`].
 ///
-/// **Errors**: `Invalid` with what the URL should look like; `Unauthenticated` when an S3 server other than AWS has no keys.
+/// **Errors**: `Invalid` with what the URL should look like; `Unauthenticated` when an S3 server
+/// other than AWS has no keys.
 pub fn objects_from_url(
     env: &Env,
     url: &str,

@@ -1,7 +1,7 @@
 //! Faults by chance, from a seed.
 //!
-//! Invariant: whether a call fails depends on the seed, the call and its attempt only, not on what ran before or beside
-//! it; so a failure found with a seed is found again.
+//! Invariant: whether a call fails depends on the seed, the call and its attempt only, not on what
+//! ran before or beside it; so a failure found with a seed is found again.
 
 use super::fault_store::{Call, Fault, Operation};
 use crate::Error;

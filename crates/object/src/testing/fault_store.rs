@@ -1,7 +1,8 @@
 //! The store that fails as planned.
 //!
-//! Invariant: without a fault a call is exactly that of the store behind; with one, only what the fault says differs,
-//! and what the trait's contract allows stays possible (an error after the effect, a part of a batch deleted).
+//! Invariant: without a fault a call is exactly that of the store behind; with one, only what the
+//! fault says differs, and what the trait's contract allows stays possible (an error after the
+//! effect, a part of a batch deleted).
 
 use crate::{BlockEntry, BlockStore, Error};
 use async_trait::async_trait;
@@ -43,7 +44,8 @@ pub struct Call {
 pub enum Fault {
     /// This error; nothing happens.
     Refused(Error),
-    /// It happens, and then [`Error::Unavailable`]: the answer was lost. A deletion of several does the first half.
+    /// It happens, and then [`Error::Unavailable`]: the answer was lost. A deletion of several does
+    /// the first half.
     AnswerLost,
     /// Get: one bit is another, chosen by this number.
     BitFlipped(u64),

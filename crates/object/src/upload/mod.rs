@@ -1,12 +1,12 @@
 //! From sources to bodies.
 //!
-//! An upload reads its source block by block, hashing on the way, and stores blocks in parallel. Bodies up to
-//! `INLINE_BYTES_MAX` stay inline; small bodies and small tails share *packs*. What comes back is a [`Staged`]
-//! upload; only [`Staged::durable`] gives the `Body`, and only when every object in it is durable, so a publish
-//! can't name what isn't there.
+//! An upload reads its source block by block, hashing on the way, and stores blocks in parallel.
+//! Bodies up to `INLINE_BYTES_MAX` stay inline; small bodies and small tails share *packs*. What
+//! comes back is a [`Staged`] upload; only [`Staged::durable`] gives the `Body`, and only when
+//! every object in it is durable, so a publish can't name what isn't there.
 //!
-//! Reading order: [`options`] (limits), [`source`] (bytes in), [`pack`] (shared objects), [`uploader`] (the
-//! whole), [`staged`] (the result).
+//! Reading order: [`options`] (limits), [`source`] (bytes in), [`pack`] (shared objects),
+//! [`uploader`] (the whole), [`staged`] (the result).
 
 mod options;
 mod pack;

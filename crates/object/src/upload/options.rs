@@ -3,11 +3,12 @@
 use crate::Error;
 use nokv_types::{BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN};
 
-/// Largest object that packs small bodies: two default blocks, so that a pack costs a reader no more than two
-/// blocks of a large file, and 10,000 files of 4 KiB are five PUTs.
+/// Largest object that packs small bodies: two default blocks, so that a pack costs a reader no
+/// more than two blocks of a large file, and 10,000 files of 4 KiB are five PUTs.
 pub const PACK_BYTES_MAX: u32 = 8 << 20;
-/// Largest body, or tail of a body, that goes into a pack. Above it one PUT of its own costs little per byte, is
-/// not copied, and its space comes back alone; below it the round trip outweighs the bytes.
+/// Largest body, or tail of a body, that goes into a pack. Above it one PUT of its own costs little
+/// per byte, is not copied, and its space comes back alone; below it the round trip outweighs the
+/// bytes.
 pub const PACKED_BYTES_MAX: u32 = 1 << 20;
 /// Most PUTs under way at once: enough to fill a 10 Gbit/s line at 25 ms and 4 MiB each.
 pub const PARALLEL_PUTS_MAX: usize = 256;
@@ -19,7 +20,8 @@ pub struct UploadOptions {
     pub block_bytes: u32,
     /// Bytes at which a pack is closed, 1..=[`PACK_BYTES_MAX`].
     pub pack_bytes_max: u32,
-    /// Largest body or tail that is packed, at most `pack_bytes_max` and [`PACKED_BYTES_MAX`]; 0 packs nothing.
+    /// Largest body or tail that is packed, at most `pack_bytes_max` and [`PACKED_BYTES_MAX`]; 0
+    /// packs nothing.
     pub packed_bytes_max: u32,
     /// PUTs under way at once, 1..=[`PARALLEL_PUTS_MAX`].
     pub parallel_puts: usize,
@@ -64,7 +66,8 @@ impl UploadOptions {
                 self.parallel_puts
             )
         } else if u64::from(self.memory_bytes_max) < least_memory {
-            // One pack may stay open for long; a block must still be able to come in and another to leave.
+            // One pack may stay open for long; a block must still be able to come in and another to
+            // leave.
             format!(
                 "memory_bytes_max is {}, less than {least_memory}",
                 self.memory_bytes_max

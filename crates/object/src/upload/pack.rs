@@ -1,9 +1,11 @@
 //! Packs: objects that many small bodies share.
 //!
 //! Invariants:
-//! - a pack gets its id when it is opened, so an extent is known at once; whether it is *durable* is known only
-//!   through its [`PackTicket`], and nothing outside this module can turn one into a body without waiting;
-//! - the memory of a pack is the merged reservation of what was put into it, given back when the PUT ends.
+//! - a pack gets its id when it is opened, so an extent is known at once; whether it is *durable*
+//!   is known only through its [`PackTicket`], and nothing outside this module can turn one into a
+//!   body without waiting;
+//! - the memory of a pack is the merged reservation of what was put into it, given back when the
+//!   PUT ends.
 
 use crate::{Error, checksum};
 use bytes::Bytes;
@@ -97,7 +99,8 @@ impl OpenPack {
 }
 
 impl PackTicket {
-    /// Waits until the pack's PUT has ended. The pack must have been sealed, or this waits for that too.
+    /// Waits until the pack's PUT has ended. The pack must have been sealed, or this waits for that
+    /// too.
     pub(crate) async fn wait(&mut self) -> Result<(), Error> {
         match self.outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or(Ok(())),

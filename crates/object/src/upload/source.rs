@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! - a source of known size yields exactly that many bytes or fails with `SourceChanged`;
-//! - files are read with one positional read per block on a blocking thread, which also hashes it, so that an
-//!   async thread never waits for a disk nor computes for long.
+//! - files are read with one positional read per block on a blocking thread, which also hashes it,
+//!   so that an async thread never waits for a disk nor computes for long.
 
 use crate::{Error, checksum};
 use bytes::{Bytes, BytesMut};
@@ -21,8 +21,8 @@ const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
     pub(crate) crc32c: u32,
-    /// Whether the source ended at or within this piece. May be `false` for the last piece of a source of
-    /// unknown size; then one empty piece follows.
+    /// Whether the source ended at or within this piece. May be `false` for the last piece of a
+    /// source of unknown size; then one empty piece follows.
     pub(crate) is_last: bool,
 }
 
@@ -60,7 +60,8 @@ impl<R: AsyncRead + Unpin> Source<R> {
         }
     }
 
-    /// Bytes to reserve and ask for next, at most `most`; 0 when a source of known size is at its end.
+    /// Bytes to reserve and ask for next, at most `most`; 0 when a source of known size is at its
+    /// end.
     pub(crate) fn next_bytes(&self, most: u32) -> u32 {
         let left = self
             .size
@@ -263,7 +264,8 @@ pub(crate) enum SmallFile {
     Resized(Arc<dyn File>, u64),
 }
 
-/// Opens and reads a small file on one trip to a blocking thread: trees have tens of thousands of them.
+/// Opens and reads a small file on one trip to a blocking thread: trees have tens of thousands of
+/// them.
 pub(crate) async fn read_small_file(
     files: Arc<dyn FileSystem>,
     path: &Path,

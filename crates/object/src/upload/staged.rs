@@ -1,7 +1,7 @@
 //! A body whose bytes are on their way.
 //!
-//! Invariant: a [`Body`] leaves this module only after every object that it needs is durable. That is what
-//! makes it impossible to publish a file whose pack was never written.
+//! Invariant: a [`Body`] leaves this module only after every object that it needs is durable. That
+//! is what makes it impossible to publish a file whose pack was never written.
 
 use super::{pack::PackTicket, uploader::Inner};
 use crate::Error;
@@ -27,10 +27,12 @@ impl Staged {
         self.body.size()
     }
 
-    /// The body, once all its objects are durable. Closes the pack that it shares if that is still open, so
-    /// for many small bodies first stage all, then ask each: otherwise each gets a pack of its own.
+    /// The body, once all its objects are durable. Closes the pack that it shares if that is still
+    /// open, so for many small bodies first stage all, then ask each: otherwise each gets a
+    /// pack of its own.
     ///
-    /// **Errors**: whatever the object store said about any of its objects; the body is lost then, upload again.
+    /// **Errors**: whatever the object store said about any of its objects; the body is lost then,
+    /// upload again.
     pub async fn durable(mut self) -> Result<Body, Error> {
         while let Some(joined) = self.puts.join_next().await {
             put_result(joined)?;

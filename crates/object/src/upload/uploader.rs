@@ -1,10 +1,10 @@
 //! The uploader: sources in, staged bodies out.
 //!
 //! Invariants:
-//! - bytes in memory never exceed `memory_bytes_max`: they are reserved before they are read, and the
-//!   reservation travels with them until their PUT ends;
-//! - whoever waits for memory holds none, except the one open pack, and the limit leaves room beside it for
-//!   two blocks: so the wait always ends;
+//! - bytes in memory never exceed `memory_bytes_max`: they are reserved before they are read, and
+//!   the reservation travels with them until their PUT ends;
+//! - whoever waits for memory holds none, except the one open pack, and the limit leaves room
+//!   beside it for two blocks: so the wait always ends;
 //! - a sequence number is used once; numbers that fail stay unused.
 
 use super::{
@@ -34,10 +34,10 @@ use tokio::{
 
 /// Uploads bodies into one session.
 ///
-/// **Concurrency**: cheap to clone; clones share the session, the limits and the open pack. Call from as many
-/// tasks as there are sources; the limits hold over all of them. Needs a tokio runtime.
-/// **Guarantees**: there must be only one uploader (with its clones) per session, because it numbers the
-/// session's objects from 0.
+/// **Concurrency**: cheap to clone; clones share the session, the limits and the open pack. Call
+/// from as many tasks as there are sources; the limits hold over all of them. Needs a tokio
+/// runtime. **Guarantees**: there must be only one uploader (with its clones) per session, because
+/// it numbers the session's objects from 0.
 #[derive(Clone)]
 pub struct Uploader {
     inner: Arc<Inner>,
@@ -77,7 +77,8 @@ struct Counters {
 }
 
 impl Uploader {
-    /// An uploader into `session`, which must be freshly opened. `files` is where [`Self::upload_file`] reads.
+    /// An uploader into `session`, which must be freshly opened. `files` is where
+    /// [`Self::upload_file`] reads.
     ///
     /// **Errors**: [`Error::Invalid`] for options out of their limits.
     pub fn new(
@@ -109,8 +110,8 @@ impl Uploader {
         self.inner.session
     }
 
-    /// Uploads a local file. `size_hint` is its size from a directory walk: with it, a small file costs one trip
-    /// to a blocking thread instead of two. A wrong hint costs only time.
+    /// Uploads a local file. `size_hint` is its size from a directory walk: with it, a small file
+    /// costs one trip to a blocking thread instead of two. A wrong hint costs only time.
     ///
     /// **Errors**: [`Error::SourceChanged`] when its size changes meanwhile; [`Error::NotFound`],
     /// [`Error::PermissionDenied`] for the file; those of the object store may come now or from

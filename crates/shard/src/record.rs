@@ -167,8 +167,8 @@ mod tests {
         ) {
             let request = id.map(|id| Request { id: RequestId::from_bytes(id), fingerprint });
             let answer = if request.is_some() { answer.into() } else { Bytes::new() };
-            let record =
-                Logged { before: Totals { bytes, requests }, request, answer, events: events.into() };
+            let before = Totals { bytes, requests };
+            let record = Logged { before, request, answer, events: events.into() };
             prop_assert_eq!(Logged::decode(&record.encode()), Ok(record));
             let version = Version::from_u64(version);
             let remembered = Remembered { version, fingerprint };

@@ -34,6 +34,7 @@ pub(crate) mod orphan;
 #[cfg(test)]
 mod records_test;
 mod session;
+mod spot;
 pub(crate) mod system;
 pub(crate) mod xattr;
 
@@ -43,6 +44,7 @@ pub(crate) use entry::EntryRecord;
 pub(crate) use mount::MountRecord;
 pub(crate) use node::{DirectoryPlace, Moment, NodeRecord};
 pub(crate) use session::SessionRecord;
+pub(crate) use spot::node_and_branch;
 
 use nokv_engine::Keyspace;
 
@@ -63,12 +65,3 @@ const _: () = assert!(SYSTEM.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
 
 /// The format byte of every record so far.
 pub(crate) const FORMAT: u8 = 1;
-
-/// A key of a node or directory in a branch: twelve bytes.
-pub(crate) fn node_and_branch(node: nokv_types::NodeId, branch: nokv_types::BranchId) -> [u8; 12] {
-    let mut key = [0; 12];
-    let (head, tail) = key.split_at_mut(8);
-    head.copy_from_slice(&node.as_u64().to_be_bytes());
-    tail.copy_from_slice(&branch.get().to_be_bytes());
-    key
-}

@@ -120,7 +120,8 @@ prop_compose! {
         generation: u64, birth in moment(), body in body(),
     ) -> NodeRecord {
         let [atime, mtime, ctime, btime] = times;
-        let mut record = NodeRecord { xattrs, atime, mtime, ctime, ..NodeRecord::new(kind, mode, uid, gid, btime) };
+        let fresh = NodeRecord::new(kind, mode, uid, gid, btime);
+        let mut record = NodeRecord { xattrs, atime, mtime, ctime, ..fresh };
         match kind {
             NodeKind::Directory => {
                 record.place = place.map(|(parent, name)| DirectoryPlace { parent, name });

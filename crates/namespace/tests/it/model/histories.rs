@@ -136,11 +136,7 @@ impl Run {
         let (namespace, context) = (&self.store.namespace, self.store.context());
         match op {
             Op::MakeDir { at, parents } => {
-                let parents = if *parents {
-                    Parents::Create
-                } else {
-                    Parents::Required
-                };
+                let parents = parents_of(*parents);
                 namespace
                     .make_dir(&context, &ns(at), 0o700, parents)
                     .map(drop)
@@ -154,44 +150,27 @@ impl Run {
                 parents,
                 expect,
             } => {
-                let parents = if *parents {
-                    Parents::Create
-                } else {
-                    Parents::Required
-                };
+                let parents = parents_of(*parents);
                 let items = items
                     .iter()
                     .map(|(at, byte)| publish_item(at, *byte, *expect))
                     .collect();
-                namespace
-                    .publish(
-                        &context,
-                        Publish {
-                            items,
-                            parents,
-                            session: None,
-                        },
-                    )
-                    .map(drop)
+                let publish = Publish {
+                    items,
+                    parents,
+                    session: None,
+                };
+                namespace.publish(&context, publish).map(drop)
             }
             Op::Rename { from, to, mode } => {
-                let mode = match mode {
-                    'p' => RenameMode::Plain,
-                    'n' => RenameMode::NoReplace,
-                    _ => RenameMode::Exchange,
-                };
+                let mode = rename_mode(*mode);
                 namespace
                     .rename(&context, &ns(from), &ns(to), mode)
                     .map(drop)
             }
-            Op::Remove { at, what } => {
-                let what = match what {
-                    'f' => Remove::File,
-                    'd' => Remove::EmptyDirectory,
-                    _ => Remove::Tree,
-                };
-                namespace.remove(&context, &ns(at), what).map(drop)
-            }
+            Op::Remove { at, what } => namespace
+                .remove(&context, &ns(at), removal(*what))
+                .map(drop),
             Op::SetAttributes {
                 at,
                 follow,
@@ -307,6 +286,29 @@ impl Run {
     }
 }
 
+fn parents_of(create: bool) -> Parents {
+    match create {
+        true => Parents::Create,
+        false => Parents::Required,
+    }
+}
+
+fn rename_mode(letter: char) -> RenameMode {
+    match letter {
+        'p' => RenameMode::Plain,
+        'n' => RenameMode::NoReplace,
+        _ => RenameMode::Exchange,
+    }
+}
+
+fn removal(letter: char) -> Remove {
+    match letter {
+        'f' => Remove::File,
+        'd' => Remove::EmptyDirectory,
+        _ => Remove::Tree,
+    }
+}
+
 fn publish_item(at: &[&str], byte: u8, expect: u8) -> PublishItem {
     let expect = match expect {
         0 | 1 => Expect::Any,
@@ -372,7 +374,9 @@ fn expect(model: &mut Model, op: &Op) -> Result<(), Reason> {
 
 proptest! {
     #[test]
-    fn any_history_equals_the_model_at_every_version(ops in proptest::collection::vec(op(), 1..60)) {
+    fn any_history_equals_the_model_at_every_version(
+        ops in proptest::collection::vec(op(), 1..60),
+    ) {
         let mut run = Run::new(Store::new());
         for op in &ops {
             run.step(op);

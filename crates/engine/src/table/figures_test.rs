@@ -1,14 +1,25 @@
 //! Figures of tables, for people: `cargo test --release -p nokv-engine --lib -- --ignored
 //! --nocapture figures`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use nokv_env::Env;
+use nokv_types::Version;
 
 use super::{
-    CursorOptions, LookupKey, Reading, Table, TableCursor, TableOptions, TableWriter, testing::file,
+    CursorOptions, LookupKey, Reading, Table, TableCursor, TableOptions, TableWriter,
+    testing::{self, OwnedEntry, file},
 };
-use crate::{Compression, cache::BlockCache, entry::EntryKind};
+use crate::{
+    Compression, Retention,
+    cache::BlockCache,
+    compaction::{Job, NewTable, NoLimit, run},
+    entry::EntryKind,
+};
 
 const ENTRIES: u64 = 400_000;
 
@@ -127,5 +138,58 @@ fn figures() {
                  absent {absent:.0} ns, scan {up:.1} M/s, reverse {down:.1} M/s, uncached scan {cold:.1} M/s"
             );
         }
+    }
+}
+
+/// Four tables whose keys interleave, merged into tables of 64 MiB.
+#[test]
+#[ignore = "prints figures; asserts nothing about time"]
+fn figures_of_compaction() {
+    let env = Env::real();
+    let memory = Env::memory(1);
+    for compression in [Compression::None, Compression::Lz4] {
+        let options = TableOptions {
+            compression,
+            ..TableOptions::default()
+        };
+        let inputs: Vec<Arc<[Arc<Table>]>> = (0..4)
+            .map(|part| {
+                let entries: Vec<_> = (0..ENTRIES / 4)
+                    .map(|n| {
+                        OwnedEntry::put(&key(n * 4 + part), n << 18, &n.to_be_bytes().repeat(15))
+                    })
+                    .collect();
+                Arc::from([testing::table(part, &entries, &[], options)])
+            })
+            .collect();
+        let bytes = inputs.iter().flat_map(|tables| tables.iter());
+        let bytes: u64 = bytes.map(|table| table.summary().content_bytes).sum();
+        let retention = Retention {
+            horizon: Version::MAX,
+            pins: Vec::new(),
+        };
+        let job = Job {
+            inputs,
+            deeper: Vec::new(),
+            retention: &retention,
+            table_options: options,
+            table_bytes: 64 << 20,
+            expires_at: &|_, _| None,
+            throttle: &NoLimit,
+            cancel: &AtomicBool::new(false),
+        };
+        let took = time(&env, || {
+            let create = &mut || {
+                let path = PathBuf::from("/tables/t");
+                Ok(NewTable {
+                    number: 1,
+                    path,
+                    file: file(&memory, "output"),
+                })
+            };
+            assert_eq!(run(job, create).unwrap().len(), 1);
+        });
+        let rate = bytes as f64 / 1e6 / took.as_secs_f64();
+        println!("{compression:?}: compaction {rate:.0} MB/s of keys and values");
     }
 }

@@ -78,6 +78,9 @@ pub(crate) const PARTITION_BYTES: usize = 32 << 10;
 /// Bounds in the index are cut to this length, so that giant keys don't make a giant index.
 pub(crate) const BOUND_BYTES_MAX: usize = 512;
 
+/// The largest size that may be asked for a data block: larger ones read too much for one key.
+pub(crate) const BLOCK_BYTES_MAX: usize = 1 << 20;
+
 /// The largest payload of a block: the largest entry (value 64 MiB, key 64 KiB) with room for its
 /// tail.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = (64 << 20) + (256 << 10);

@@ -17,7 +17,7 @@ use super::{
     frame::Sealer,
     garbage::Span,
     index_builder::{Bounds, IndexBuilder},
-    layout::{Content, Handle, PARTITION_BYTES, PAYLOAD_BYTES_MAX, footer},
+    layout::{BLOCK_BYTES_MAX, Content, Handle, PARTITION_BYTES, PAYLOAD_BYTES_MAX, footer},
     summary::TableSummary,
 };
 use crate::{
@@ -33,7 +33,8 @@ const WRITE_BYTES: usize = 1 << 20;
 /// How a table is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TableOptions {
-    /// Payload of a data block; an entry larger than that gets a block of its own.
+    /// Payload of a data block, at most [`BLOCK_BYTES_MAX`]; an entry larger than that gets a
+    /// block of its own.
     pub(crate) block_bytes: usize,
     /// Payload of an index partition with its filter.
     pub(crate) partition_bytes: usize,
@@ -71,7 +72,8 @@ pub(crate) struct TableWriter {
 
 impl TableWriter {
     /// Begins a table in an empty file; `path` is for messages.
-    pub(crate) fn new(file: Arc<dyn File>, path: &Path, options: TableOptions) -> Self {
+    pub(crate) fn new(file: Arc<dyn File>, path: &Path, mut options: TableOptions) -> Self {
+        options.block_bytes = options.block_bytes.min(BLOCK_BYTES_MAX);
         Self {
             file,
             path: path.into(),

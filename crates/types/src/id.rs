@@ -46,7 +46,8 @@ integer_id!(
     u32
 );
 integer_id!(
-    /// The generation of a body: 1 for the first publish, one more for each replacement, 0 for none yet.
+    /// The generation of a body: 1 for the first publish, one more for each replacement, 0 for none
+    /// yet.
     Generation,
     u64
 );

@@ -34,8 +34,8 @@ thread_local! {
 pub struct HotKeysOptions {
     /// Mean number of observed reads per sample. 1 samples every read.
     pub reads_per_sample: NonZeroU32,
-    /// Keys that have a counter, over all stripes. Any key with more than `STRIPES / counter_count`
-    /// of the samples is reported.
+    /// Keys that have a counter, over all stripes. Any key with more than `STRIPES /
+    /// counter_count` of the samples is reported.
     pub counter_count: usize,
 }
 

@@ -15,16 +15,3 @@ pub use many::{OnItem, ReadItem};
 pub use options::{PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
 pub use reader::BodyReader;
 pub use stream::BodyStream;
-
-/// The result of a task of our own, whose panic is ours.
-fn joined<T>(
-    joined: Result<Result<T, crate::Error>, tokio::task::JoinError>,
-) -> Result<T, crate::Error> {
-    match joined {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_cancelled) => Err(crate::Error::Unavailable(
-            "the runtime is shutting down".to_owned(),
-        )),
-    }
-}

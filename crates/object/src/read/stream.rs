@@ -106,7 +106,7 @@ fn start(
             let task = tokio::spawn(async move { fetcher.fetch(name, fetch).await });
             let task = AbortOnDropHandle::new(task);
             Box::pin(async move {
-                let chunks = super::joined(task.await)?;
+                let chunks = joined(task.await)?;
                 Ok(Delivery {
                     chunks,
                     zeros: 0,
@@ -170,4 +170,15 @@ pub(crate) fn zeros(count: u64) -> impl Iterator<Item = Bytes> {
         let length = usize::try_from(next).expect("at most ZEROS_BYTES");
         (length > 0).then(|| Bytes::from_static(ZEROS.get(..length).unwrap_or(&[])))
     })
+}
+
+/// The result of a task of our own, whose panic is ours.
+fn joined<T>(joined: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+    match joined {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_cancelled) => Err(Error::Unavailable(
+            "the runtime is shutting down".to_owned(),
+        )),
+    }
 }

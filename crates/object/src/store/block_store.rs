@@ -65,3 +65,12 @@ pub trait BlockStore: Send + Sync + fmt::Debug {
     /// Where a block is, for a person who wants to look at it. Never contains a credential.
     fn place(&self, block: BlockId) -> String;
 }
+
+/// The error for an object that is not there; the reader fills in which body wanted it.
+pub(super) fn missing(store: &dyn BlockStore, block: BlockId) -> Error {
+    Error::MissingBlock {
+        body: "a body".to_owned(),
+        block,
+        place: store.place(block),
+    }
+}

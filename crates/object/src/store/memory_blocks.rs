@@ -47,7 +47,7 @@ impl BlockStore for MemoryBlocks {
 
     async fn get_range(&self, block: BlockId, range: Range<u32>) -> Result<Bytes, Error> {
         let bytes = self.objects.lock().get(&block).cloned();
-        let bytes = bytes.ok_or_else(|| super::missing(self, block))?;
+        let bytes = bytes.ok_or_else(|| super::block_store::missing(self, block))?;
         let end = (range.end as usize).min(bytes.len());
         Ok(bytes.slice((range.start as usize).min(end)..end))
     }

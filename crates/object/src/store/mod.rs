@@ -1,9 +1,9 @@
 //! Where blocks live.
 //!
 //! Reading order: [`block_store`] (the trait and its promises), [`key`] (names of objects), then
-//! the implementations: [`folder_blocks`] (`file://`), [`object_blocks`] (`s3://`), [`memory_blocks`] (`memory:`);
-//! [`retry`] (patience around any of them), [`url`] (from a URL to a store), [`s3`] and
-//! [`aws_files`] (settings and credentials of a bucket).
+//! the implementations: [`folder_blocks`] (`file://`), [`object_blocks`] (`s3://`),
+//! [`memory_blocks`] (`memory:`); [`retry`] (patience around any of them), [`url`] (from a URL to a
+//! store), [`s3`] and [`aws_files`] (settings and credentials of a bucket).
 
 mod aws_files;
 mod block_store;
@@ -21,15 +21,3 @@ pub use folder_blocks::FolderBlocks;
 pub use memory_blocks::MemoryBlocks;
 pub use retry::{RetryOptions, RetryingBlocks};
 pub use url::{ObjectOptions, S3Keys, Secret, forgets, objects_from_url};
-
-use crate::Error;
-use nokv_types::BlockId;
-
-/// The error for an object that is not there; the reader fills in which body wanted it.
-fn missing(store: &dyn BlockStore, block: BlockId) -> Error {
-    Error::MissingBlock {
-        body: "a body".to_owned(),
-        block,
-        place: store.place(block),
-    }
-}

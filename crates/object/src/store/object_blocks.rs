@@ -124,7 +124,9 @@ impl BlockStore for ObjectBlocks {
         let wide = u64::from(range.start)..u64::from(range.end);
         match self.store.get_range(&self.path(&key), wide).await {
             Ok(bytes) => Ok(bytes),
-            Err(error) if s3_error::is_missing_object(&error) => Err(super::missing(self, block)),
+            Err(error) if s3_error::is_missing_object(&error) => {
+                Err(super::block_store::missing(self, block))
+            }
             Err(error) if s3_error::is_range_error(&error) => Ok(Bytes::new()),
             Err(error) => Err(self.failed("read", &key, &error)),
         }

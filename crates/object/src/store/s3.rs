@@ -32,6 +32,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest credentials or config file that is read.
 const AWS_FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// What is known about the server, from all places.
+struct Settings {
+    endpoint: Option<String>,
+    region: String,
+    keys: Option<S3Keys>,
+}
+
 /// The blocks below `s3://bucket/prefix`.
 pub(super) fn blocks(
     env: &Env,
@@ -39,63 +46,23 @@ pub(super) fn blocks(
     prefix: &str,
     options: &ObjectOptions,
 ) -> Result<ObjectBlocks, Error> {
-    let profile = profile(env);
-    let from = |given: &Option<String>, variables: &[&str], key: &str| {
-        let variable = || variables.iter().find_map(|name| variable(name));
-        let given = given.clone().filter(|value| !value.is_empty());
-        given
-            .or_else(variable)
-            .or_else(|| profile.get(key).map(str::to_owned))
-    };
-    let endpoint = from(
-        &options.endpoint,
-        &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
-        "endpoint_url",
-    );
-    let region = from(
-        &options.region,
-        &["AWS_REGION", "AWS_DEFAULT_REGION"],
-        "region",
-    )
-    .unwrap_or_else(|| REGION_DEFAULT.to_owned());
-    let keys = keys(options, &profile)?;
-    if keys.is_none() && endpoint.is_some() {
+    let settings = Settings::resolve(env, options)?;
+    if settings.keys.is_none() && settings.endpoint.is_some() {
         return Err(Error::Unauthenticated(format!(
-            "no credentials for s3://{bucket}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use ~/.aws/credentials"
+            "no credentials for s3://{bucket}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+             use ~/.aws/credentials"
         )));
     }
     let name = match prefix {
         "" => format!("s3://{bucket}"),
         prefix => format!("s3://{bucket}/{prefix}"),
     };
-    let place = endpoint
+    let place = settings
+        .endpoint
         .clone()
-        .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-    let mut builder = AmazonS3Builder::from_env()
-        .with_bucket_name(bucket)
-        .with_region(region)
-        .with_unsigned_payload(true)
-        .with_retry(RetryConfig {
-            max_retries: 0,
-            ..RetryConfig::default()
-        })
-        .with_client_options(client_options());
-    if let Some(endpoint) = endpoint {
-        check_endpoint(&endpoint)?;
-        builder = builder
-            .with_allow_http(endpoint.starts_with("http://"))
-            .with_endpoint(endpoint);
-    }
-    if let Some(keys) = keys {
-        builder = builder
-            .with_access_key_id(keys.access_key_id)
-            .with_secret_access_key(keys.secret_access_key.expose());
-        if let Some(token) = keys.session_token {
-            builder = builder.with_token(token.expose());
-        }
-    }
+        .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", settings.region));
     // The builder's error may repeat its settings; which one is wrong is all that may be said.
-    let store = builder.build().map_err(|_settings| {
+    let store = settings.builder(bucket)?.build().map_err(|_settings| {
         Error::Invalid(format!(
             "can't use {name} at {place}: check the endpoint, bucket and region"
         ))
@@ -107,6 +74,53 @@ pub(super) fn blocks(
         probe_id: env.random.next_u64(),
     };
     Ok(ObjectBlocks::new(Arc::new(store), names))
+}
+
+impl Settings {
+    fn resolve(env: &Env, options: &ObjectOptions) -> Result<Self, Error> {
+        let profile = profile(env);
+        let from = |given: &Option<String>, variables: &[&str], key: &str| {
+            let given = given.clone().filter(|value| !value.is_empty());
+            given
+                .or_else(|| variables.iter().find_map(|name| variable(name)))
+                .or_else(|| profile.get(key).map(str::to_owned))
+        };
+        let endpoints = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        let regions = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        Ok(Self {
+            endpoint: from(&options.endpoint, &endpoints, "endpoint_url"),
+            region: from(&options.region, &regions, "region")
+                .unwrap_or_else(|| REGION_DEFAULT.to_owned()),
+            keys: keys(options, &profile)?,
+        })
+    }
+
+    fn builder(self, bucket: &str) -> Result<AmazonS3Builder, Error> {
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_region(self.region)
+            .with_unsigned_payload(true)
+            .with_retry(RetryConfig {
+                max_retries: 0,
+                ..RetryConfig::default()
+            })
+            .with_client_options(client_options());
+        if let Some(endpoint) = self.endpoint {
+            check_endpoint(&endpoint)?;
+            builder = builder
+                .with_allow_http(endpoint.starts_with("http://"))
+                .with_endpoint(endpoint);
+        }
+        if let Some(keys) = self.keys {
+            builder = builder
+                .with_access_key_id(keys.access_key_id)
+                .with_secret_access_key(keys.secret_access_key.expose());
+            if let Some(token) = keys.session_token {
+                builder = builder.with_token(token.expose());
+            }
+        }
+        Ok(builder)
+    }
 }
 
 fn client_options() -> ClientOptions {

@@ -1,7 +1,7 @@
 //! From a URL to a block store.
 //!
-//! `file:///path` is a folder, `s3://bucket/prefix` an S3 bucket, `memory:` forgets everything with the process. No URL
-//! carries a credential: what is in a URL ends up in process lists and logs.
+//! `file:///path` is a folder, `s3://bucket/prefix` an S3 bucket, `memory:` forgets everything with
+//! the process. No URL carries a credential: what is in a URL ends up in process lists and logs.
 
 use super::folder_blocks::FolderBlocks;
 use super::memory_blocks::MemoryBlocks;
@@ -66,8 +66,8 @@ enum Place {
     Memory,
 }
 
-/// The block store at a URL: `file:///path`, `s3://bucket/prefix` or `memory:`. Nothing is contacted yet; see
-/// [`BlockStore::probe`].
+/// The block store at a URL: `file:///path`, `s3://bucket/prefix` or `memory:`. Nothing is contacted
+/// yet; see [`BlockStore::probe`].
 ///
 /// **Errors**: `Invalid` with what the URL should look like; `Unauthenticated` when an S3 server
 /// other than AWS has no keys.

@@ -117,7 +117,11 @@ fn stored(sizes: &[usize], seed: u64) -> (Arc<MemoryBlocks>, Vec<Bytes>, Vec<Bod
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn passing_trouble_changes_nothing(sizes in sizes(), seed: u64, ranges: [(u64, u64); 3]) {
@@ -145,7 +149,8 @@ proptest! {
     #[test]
     fn wrong_answers_are_errors_and_never_data(sizes in sizes(), seed: u64) {
         let (store, sources, bodies) = stored(&sizes, seed);
-        let faulty = troubled(&store, Chance { seed, per_thousand: 400, trouble: Trouble::WrongBytes });
+        let chance = Chance { seed, per_thousand: 400, trouble: Trouble::WrongBytes };
+        let faulty = troubled(&store, chance);
         run(async {
             let reader = reader(Arc::clone(&faulty) as _);
             for (body, bytes) in bodies.iter().zip(&sources) {

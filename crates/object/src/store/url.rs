@@ -66,8 +66,8 @@ enum Place {
     Memory,
 }
 
-/// The block store at a URL: `file:///path`, `s3://bucket/prefix` or `memory:`. Nothing is contacted
-/// yet; see [`BlockStore::probe`].
+/// The block store at a URL: `file:///path`, `s3://bucket/prefix` or `memory:`. Nothing is
+/// contacted yet; see [`BlockStore::probe`].
 ///
 /// **Errors**: `Invalid` with what the URL should look like; `Unauthenticated` when an S3 server
 /// other than AWS has no keys.

@@ -192,7 +192,8 @@ proptest! {
         let Layout::Extents(extents) = bodies[0].layout() else { panic!("it is not inline") };
         let mut expected = vec![0; size];
         let mut left = Vec::new();
-        for (index, extent) in extents.iter().enumerate().filter(|(index, _)| kept >> index & 1 == 1) {
+        let is_kept = |(index, _): &(usize, _)| kept >> index & 1 == 1;
+        for (index, extent) in extents.iter().enumerate().filter(is_kept) {
             let range = index * BLOCK..index * BLOCK + extent.length as usize;
             expected[range.clone()].copy_from_slice(&sources[0][range]);
             left.push(*extent);

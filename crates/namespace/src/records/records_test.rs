@@ -162,7 +162,8 @@ prop_compose! {
     ) -> Changed {
         let (mode, uid, gid, links) = numbers;
         let [atime, mtime, ctime, btime] = times;
-        let attributes = Attributes { kind, mode, uid, gid, links, size, atime, mtime, ctime, btime };
+        let attributes =
+            Attributes { kind, mode, uid, gid, links, size, atime, mtime, ctime, btime };
         let storage = extents.map_or(BodyStorage::Inline, BodyStorage::Extents);
         let body = BodySummary { digest: digest.map(Digest::from_bytes), storage };
         let (branch, version) = (BranchId::new(branch), Version::from_u64(version));

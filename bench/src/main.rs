@@ -1,7 +1,8 @@
 //! `nokv-bench`: NoKV beside its peers, measured in one run on one machine, losses included.
 //!
-//! Each subcommand belongs to an issue and grows with it. One whose subject does not exist yet says so and exits
-//! with 2; nothing is faked. See README.md for the workloads, what the columns mean, and how to get each peer.
+//! Each subcommand belongs to an issue and grows with it. One whose subject does not exist yet says
+//! so and exits with 2; nothing is faked. See README.md for the workloads, what the columns mean,
+//! and how to get each peer.
 
 mod bodies;
 mod harness;

@@ -1,5 +1,5 @@
-//! One transfer in a process of its own: its CPU and memory are those of the tool (or of this process, for the raw
-//! client), the server's not included.
+//! One transfer in a process of its own: its CPU and memory are those of the tool (or of this
+//! process, for the raw client), the server's not included.
 
 use super::place::Place;
 use super::raw::{self, Direction};

@@ -1,4 +1,5 @@
-//! What is moved: a real tree, copied so that it cannot change meanwhile, and generated checkpoint files.
+//! What is moved: a real tree, copied so that it cannot change meanwhile, and generated checkpoint
+//! files.
 
 use crate::harness::Random;
 use anyhow::{Context, Result};
@@ -12,7 +13,8 @@ const GENERATED_FILES_PER_DIRECTORY: u64 = 40;
 /// Median and largest size of a generated file, as in a tree of source packages.
 const GENERATED_BYTES_MEDIAN: f64 = 4_000.0;
 const GENERATED_BYTES_MAX: f64 = 2_000_000.0;
-/// Spread of the generated sizes: the logarithm of the size is uniform over median ± this many powers of e.
+/// Spread of the generated sizes: the logarithm of the size is uniform over median ± this many
+/// powers of e.
 const GENERATED_SPREAD: f64 = 3.0;
 
 /// A directory to be moved.

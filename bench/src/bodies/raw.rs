@@ -1,5 +1,5 @@
-//! The `object_store` client alone: files cut into blocks of 4 MiB, so many in flight, no digest, no metadata. What it
-//! moves in a second is the ceiling for anything built on it.
+//! The `object_store` client alone: files cut into blocks of 4 MiB, so many in flight, no digest,
+//! no metadata. What it moves in a second is the ceiling for anything built on it.
 
 use super::place::{ACCESS_KEY_ID, BUCKET, Place, REGION, SECRET_ACCESS_KEY};
 use anyhow::{Context, Result};
@@ -65,7 +65,8 @@ pub(crate) fn transfer(
     })
 }
 
-/// Puts and deletes some objects, so that a fresh server has made its volumes before the first system comes.
+/// Puts and deletes some objects, so that a fresh server has made its volumes before the first
+/// system comes.
 pub(crate) fn warm_up(place: &Place) -> Result<()> {
     let store = connect(place)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

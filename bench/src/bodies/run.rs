@@ -23,7 +23,8 @@ pub(crate) struct BodiesArguments {
     /// Files of the tree [default: 20000; quick: 400].
     #[arg(long)]
     files: Option<u64>,
-    /// Real tree to take them from [default: cargo's registry sources, else Python's site-packages].
+    /// Real tree to take them from [default: cargo's registry sources, else Python's
+    /// site-packages].
     #[arg(long)]
     tree: Option<PathBuf>,
     /// Checkpoint files [default: 8; quick: 4].

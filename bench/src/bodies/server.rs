@@ -1,8 +1,8 @@
 //! A real S3 server for the run: `weed` (SeaweedFS) with a directory and free ports of its own.
 //!
-//! Its traps, each met once: every component also listens on its port plus 10,000; Iceberg and Lance endpoints
-//! open fixed ports unless switched off; it reports home unless told not to; without an identity file anybody may
-//! do anything.
+//! Its traps, each met once: every component also listens on its port plus 10,000; Iceberg and
+//! Lance endpoints open fixed ports unless switched off; it reports home unless told not to;
+//! without an identity file anybody may do anything.
 
 use super::place::{ACCESS_KEY_ID, BUCKET, Place, SECRET_ACCESS_KEY};
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,8 @@ const PORTS: usize = 4;
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// Pause between two questions whether it is up.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Below the largest test set; the default of 30 GiB would preallocate nothing but checks the disk against it.
+/// Below the largest test set; the default of 30 GiB would preallocate nothing but checks the disk
+/// against it.
 const VOLUME_MIB: u32 = 1024;
 /// Volumes the server may make: each file set needs a few.
 const VOLUMES_MAX: u32 = 100;

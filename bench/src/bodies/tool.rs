@@ -1,4 +1,5 @@
-//! The systems that move a directory by a command, ours among them: how each is called, and whether it is there.
+//! The systems that move a directory by a command, ours among them: how each is called, and whether
+//! it is there.
 
 use super::place::{ACCESS_KEY_ID, BUCKET, Place, REGION, SECRET_ACCESS_KEY};
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,8 @@ use std::process::{Command, Stdio};
 
 /// Environment variables that begin so would change where and how a tool works.
 const FOREIGN_SETTINGS: [&str; 3] = ["AWS_", "RCLONE_", "NOKV_"];
-/// `weed` 4.48 sometimes leaves one upload of the AWS command line unanswered; by default that waits a minute.
+/// `weed` 4.48 sometimes leaves one upload of the AWS command line unanswered; by default that
+/// waits a minute.
 const AWS_READ_TIMEOUT_S: u32 = 5;
 
 /// A command line, as it crosses to the cell.
@@ -122,16 +124,13 @@ impl Tool {
     pub(crate) fn get(self, program: &Path, job: Job<'_>, target: &Path) -> Call {
         let (target, remote) = (text(target), self.remote(job));
         let arguments = match self {
-            Self::Nokv => {
-                let jobs = format!("--jobs={}", job.concurrency);
-                vec![
-                    "get".into(),
-                    "--quiet".into(),
-                    jobs,
-                    format!("/{}", job.label),
-                    target,
-                ]
-            }
+            // It chooses its own width.
+            Self::Nokv => vec![
+                "get".into(),
+                "--quiet".into(),
+                format!("/{}", job.label),
+                target,
+            ],
             Self::Rclone => self.rclone(job, remote, target),
             Self::Aws => self.aws(remote, target),
             Self::Cp => vec!["-r".into(), remote, target],
@@ -211,8 +210,8 @@ impl Tool {
 }
 
 impl Call {
-    /// Ready to run: quiet but for errors, and without what the caller's environment says about stores
-    /// and proxies.
+    /// Ready to run: quiet but for errors, and without what the caller's environment says about
+    /// stores and proxies.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {

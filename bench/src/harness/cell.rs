@@ -1,7 +1,8 @@
 //! One system under one workload in a child process.
 //!
-//! The parent starts this binary again as `cell BENCH SPEC`; the child answers with one JSON line, a
-//! [`CellReport`] or the reason why there is none, as the last line of its standard output. What it writes to standard error passes through.
+//! The parent starts this binary again as `cell BENCH SPEC`; the child answers with one JSON line,
+//! a [`CellReport`] or the reason why there is none, as the last line of its standard output. What
+//! it writes to standard error passes through.
 
 use super::Row;
 use anyhow::{Context, Result, anyhow, bail};
@@ -34,7 +35,8 @@ pub(crate) fn print_answer(answer: Result<CellReport>) -> Result<()> {
 
 /// Runs a cell and waits for it, at most `seconds_max`.
 ///
-/// **Errors**: the child failed (its own words), answered nonsense, or did not finish; it is dead in any case.
+/// **Errors**: the child failed (its own words), answered nonsense, or did not finish; it is dead
+/// in any case.
 pub(crate) fn run_cell(bench: &str, spec: &impl Serialize, seconds_max: u64) -> Result<CellReport> {
     let program = std::env::current_exe().context("find this binary")?;
     let mut child = Command::new(program)

@@ -1,11 +1,11 @@
-//! What every benchmark shares: rows and their table, latency histograms, resource accounting, worker threads,
-//! and the cell: one system under one workload in a process of its own.
+//! What every benchmark shares: rows and their table, latency histograms, resource accounting,
+//! worker threads, and the cell: one system under one workload in a process of its own.
 //!
 //! Invariants:
-//! - A *cell* runs in a child process of this binary, so that peak memory and CPU belong to one system, and no
-//!   system's background threads or page-sized leftovers disturb the next.
-//! - A row is never invented: a system that is absent becomes a [`Missing`] with the way to get it, one that
-//!   fails or does not finish becomes one with the reason.
+//! - A *cell* runs in a child process of this binary, so that peak memory and CPU belong to one
+//!   system, and no system's background threads or page-sized leftovers disturb the next.
+//! - A row is never invented: a system that is absent becomes a [`Missing`] with the way to get it,
+//!   one that fails or does not finish becomes one with the reason.
 //!
 //! Reading order: `row`, `table`, `histogram`, `usage`, `workers`, `cell`.
 

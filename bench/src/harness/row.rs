@@ -1,6 +1,7 @@
 //! One measured figure, and the report of a run: rows and what is missing.
 //!
-//! The field names are the JSON form that issue readers and scripts rely on; unknown quantities are `null`, never 0.
+//! The field names are the JSON form that issue readers and scripts rely on; unknown quantities are
+//! `null`, never 0.
 
 use super::{Latencies, Measured};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ pub(crate) struct Row {
     pub(crate) bench: String,
     /// Who was measured; ours begin with `nokv`.
     pub(crate) system: String,
-    /// What it did; where an operation is not one call, the name says its unit (`put-tree [files]`).
+    /// What it did; where an operation is not one call, the name says its unit (`put-tree
+    /// [files]`).
     pub(crate) workload: String,
     /// Concurrent callers.
     pub(crate) threads: u32,

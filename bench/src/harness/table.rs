@@ -1,4 +1,5 @@
-//! The printed table: groups of comparable rows, fastest first, each with its ratio to the best peer.
+//! The printed table: groups of comparable rows, fastest first, each with its ratio to the best
+//! peer.
 
 use super::{Report, Row};
 use std::fmt::Write;

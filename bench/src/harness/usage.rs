@@ -40,7 +40,8 @@ impl Usage {
     }
 }
 
-/// MiB that a file or a tree occupies: allocated blocks, so that a sparse map file counts what it uses.
+/// MiB that a file or a tree occupies: allocated blocks, so that a sparse map file counts what it
+/// uses.
 pub(crate) fn disk_mib(path: &Path) -> Result<f64> {
     fn blocks(path: &Path) -> std::io::Result<u64> {
         let metadata = std::fs::symlink_metadata(path)?;

@@ -1,4 +1,5 @@
-//! Worker threads over one operation: start together, stop at the count or at the deadline, merge latencies.
+//! Worker threads over one operation: start together, stop at the count or at the deadline, merge
+//! latencies.
 
 use super::{Latencies, Usage};
 use anyhow::{Result, anyhow};
@@ -29,10 +30,12 @@ pub(crate) struct Measured {
     pub(crate) cpu_s: f64,
 }
 
-/// Runs `plan`; `start(worker)` makes each worker's own operation, which counts the operations one call did.
+/// Runs `plan`; `start(worker)` makes each worker's own operation, which counts the operations one
+/// call did.
 ///
-/// **Guarantees**: every worker is ready before the clock starts, which is when the first of them begins (this
-/// thread may wake later than they do); the first error stops its worker and is returned.
+/// **Guarantees**: every worker is ready before the clock starts, which is when the first of them
+/// begins (this thread may wake later than they do); the first error stops its worker and is
+/// returned.
 pub(crate) fn measure<Start, Operation>(plan: Plan, start: Start) -> Result<Measured>
 where
     Start: Fn(u32) -> Operation + Sync,

@@ -1,7 +1,8 @@
-//! A Redis server with scripts in the shape of JuiceFS: `i<inode>` holds the attributes, `d<inode>` is a hash from name to
-//! inode. Creating checks the parent and the name, allocates the inode, writes both and the counters in one script;
-//! a path is resolved in one script. The append-only file is written each second (buffered) or for each command
-//! (synced). It runs on a Unix socket in the bench's directory.
+//! A Redis server with scripts in the shape of JuiceFS: `i<inode>` holds the attributes, `d<inode>`
+//! is a hash from name to inode. Creating checks the parent and the name, allocates the inode,
+//! writes both and the counters in one script; a path is resolved in one script. The append-only
+//! file is written each second (buffered) or for each command (synced). It runs on a Unix socket in
+//! the bench's directory.
 
 use super::subject::{
     BATCH_FILES, CREATE_DIRECTORIES, LOOKUP_FILES, Subject, create_path, list_name, lookup_path,

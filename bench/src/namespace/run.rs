@@ -28,7 +28,8 @@ pub(crate) struct NamespaceArguments {
     /// Only systems whose name begins so (comma-separated): nokv,stitched,redis.
     #[arg(long, value_delimiter = ',')]
     systems: Vec<String>,
-    /// Only workloads whose name begins so (comma-separated): create,create-batch,lookup,readdirplus.
+    /// Only workloads whose name begins so (comma-separated):
+    /// create,create-batch,lookup,readdirplus.
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
     /// Where the stores go while measuring [default: the system's temporary directory].

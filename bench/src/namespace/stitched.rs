@@ -1,6 +1,6 @@
-//! What a client would stitch together over the same engine: an entry table (directory, name → node) and a node table
-//! (node → attributes). Each step is a call of its own, as over a remote key-value store, and nothing makes the
-//! whole atomic.
+//! What a client would stitch together over the same engine: an entry table (directory, name →
+//! node) and a node table (node → attributes). Each step is a call of its own, as over a remote
+//! key-value store, and nothing makes the whole atomic.
 
 use super::subject::{Subject, list_name};
 use anyhow::{Context, Result, bail, ensure};

@@ -12,7 +12,8 @@ pub(crate) const CREATE_DIRECTORIES: u64 = 64;
 /// Files of one batched create.
 pub(crate) const BATCH_FILES: u64 = 1_000;
 
-/// A system under test. A method that a system does not offer is an error, and the run does not ask for it.
+/// A system under test. A method that a system does not offer is an error, and the run does not ask
+/// for it.
 pub(crate) trait Subject: Send + Sync {
     /// Makes the directories of [`create_path`].
     fn prepare_create(&self) -> Result<()>;

@@ -16,7 +16,8 @@ use std::time::Duration;
 pub(crate) const LOAD_BATCH: u64 = 1_000;
 /// Longest scan of YCSB's workload E; the length is uniform from 1.
 const SCAN_LENGTH_MAX: u64 = 100;
-/// One operation in so many runs before the clock starts, so that a fresh process is not what is measured.
+/// One operation in so many runs before the clock starts, so that a fresh process is not what is
+/// measured.
 const WARM_UP_DIVISOR: u64 = 10;
 /// Reads that found nothing are remarked on above one in so many.
 const MISSES_REMARKED_DIVISOR: u64 = 1_000;
@@ -98,11 +99,13 @@ struct Run<'a> {
     next_record: AtomicU64,
     /// Every record below this is written: what readers may expect.
     settled: AtomicU64,
-    /// For each worker a lower bound of the record that it is inserting; the maximum when it is not.
+    /// For each worker a lower bound of the record that it is inserting; the maximum when it is
+    /// not.
     in_flight: Vec<AtomicU64>,
     /// Reads of a record that should be there and was not.
     misses: AtomicU64,
-    /// Bytes that reads delivered: keeps them from being optimized away, and shows that they were not empty.
+    /// Bytes that reads delivered: keeps them from being optimized away, and shows that they were
+    /// not empty.
     bytes: AtomicU64,
 }
 
@@ -195,7 +198,8 @@ impl Run<'_> {
 
     fn records_after(&self) -> u64 {
         match self.workload.shape {
-            // Appended records are a family of their own: they are not among those that the others read.
+            // Appended records are a family of their own: they are not among those that the others
+            // read.
             Shape::Log => self.spec.records,
             Shape::Ycsb | Shape::Metadata => self.next_record.load(Ordering::Relaxed),
         }
@@ -203,12 +207,16 @@ impl Run<'_> {
 
     fn remarks(&self, measured: &Measured) -> Vec<String> {
         let Spec {
-            system, workload, ..
+            system,
+            workload,
+            durability,
+            ..
         } = self.spec;
+        let what = format!("{system} {workload} {}", durability.name());
         let misses = self.misses.load(Ordering::Relaxed);
         let mut notes = Vec::new();
         if misses > measured.ops / MISSES_REMARKED_DIVISOR {
-            notes.push(format!("{system} {workload}: {misses} reads found nothing"));
+            notes.push(format!("{what}: {misses} reads found nothing"));
         }
         let expected = match self.workload.kind {
             Kind::Load => self.spec.loaded,
@@ -217,7 +225,7 @@ impl Run<'_> {
         if measured.ops < expected {
             let done = measured.ops;
             notes.push(format!(
-                "{system} {workload}: {done} of {expected} operations in the time"
+                "{what}: {done} of {expected} operations in the time"
             ));
         }
         notes

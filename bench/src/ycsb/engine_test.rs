@@ -1,4 +1,5 @@
-//! Every engine does through the trait what an ordered map does: otherwise its figures mean nothing.
+//! Every engine does through the trait what an ordered map does: otherwise its figures mean
+//! nothing.
 
 use super::engine::{self, Durability, EngineOptions};
 use crate::harness::Random;
@@ -10,7 +11,8 @@ fn key(number: u64) -> Vec<u8> {
     format!("key{number:05}").into_bytes()
 }
 
-/// Random writes and batches beside a `BTreeMap`, then every read compared, then again after reopening.
+/// Random writes and batches beside a `BTreeMap`, then every read compared, then again after
+/// reopening.
 fn check(system: &str, durability: Durability) {
     let dir = tempfile::tempdir().expect("temporary directory");
     let options = EngineOptions {

@@ -9,10 +9,11 @@ pub(crate) const YCSB_VALUE_BYTES: usize = 1_000;
 pub(crate) const METADATA_VALUE_BYTES: usize = 120;
 /// Children of a directory in the metadata set.
 pub(crate) const CHILDREN: u64 = 100;
-/// Values are slices of a pool of random bytes at random places: nothing to generate while measuring, and nothing
-/// that a block compressor could find twice.
+/// Values are slices of a pool of random bytes at random places: nothing to generate while
+/// measuring, and nothing that a block compressor could find twice.
 const POOL_BYTES: usize = 4 << 20;
-/// A metadata record is half fields that compress (times, modes, zeros) and half that do not (ids, digests).
+/// A metadata record is half fields that compress (times, modes, zeros) and half that do not (ids,
+/// digests).
 const METADATA_RANDOM_BYTES: usize = METADATA_VALUE_BYTES / 2;
 
 /// Which family of keys and values.

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 const CELL_SECONDS_FACTOR: u64 = 3;
 /// ... and this much more, whatever it measures.
 const CELL_SECONDS_EXTRA: u64 = 60;
-/// A load is not cut short, as a partial store would not compare: it gets this many times a workload's time.
+/// A load is not cut short, as a partial store would not compare: it gets this many times a
+/// workload's time.
 const LOAD_SECONDS_FACTOR: u64 = 5;
 
 /// Key-value engines: YCSB A to F, appends, metadata-shaped get, scan and insert.
@@ -27,7 +28,8 @@ pub(crate) struct YcsbArguments {
     /// Concurrent callers.
     #[arg(long, default_value_t = 16)]
     threads: u32,
-    /// Only these engines (comma-separated): nokv-engine, nokv-engine-skip-list (only on demand), fjall, rocksdb, lmdb, redb, holt.
+    /// Only these engines (comma-separated): nokv-engine, nokv-engine-skip-list (only on demand),
+    /// fjall, rocksdb, lmdb, redb, holt.
     #[arg(long, value_delimiter = ',')]
     systems: Vec<String>,
     /// Only these workloads (comma-separated); the loads that they need run anyway.
@@ -104,7 +106,8 @@ struct Series<'a> {
     dir: &'a Path,
 }
 
-/// One engine through the workloads of one store; a failure ends the series, since the state is then unknown.
+/// One engine through the workloads of one store; a failure ends the series, since the state is
+/// then unknown.
 fn run_store(series: &Series<'_>, store: &[(&str, Round)], report: &mut Report) {
     let wanted = |name: &str| {
         let names = &series.arguments.workloads;

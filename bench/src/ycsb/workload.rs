@@ -24,7 +24,8 @@ pub(crate) struct Mix {
     pub(crate) update: u64,
     /// New records.
     pub(crate) insert: u64,
-    /// Scans: of 1..=100 records from a record (YCSB), or of the 100 children of a directory (metadata).
+    /// Scans: of 1..=100 records from a record (YCSB), or of the 100 children of a directory
+    /// (metadata).
     pub(crate) scan: u64,
     /// Read, then overwrite.
     pub(crate) read_modify_write: u64,

@@ -1,8 +1,8 @@
 //! The request distributions of YCSB.
 //!
-//! Source: Gray et al., "Quickly Generating Billion-Record Synthetic Databases" (SIGMOD 1994); Cooper et al.,
-//! "Benchmarking Cloud Serving Systems with YCSB" (SoCC 2010): exponent 0.99, the popular items scattered over the
-//! key space by a hash of a zipfian draw over ten billion ranks.
+//! Source: Gray et al., "Quickly Generating Billion-Record Synthetic Databases" (SIGMOD 1994);
+//! Cooper et al., "Benchmarking Cloud Serving Systems with YCSB" (SoCC 2010): exponent 0.99, the
+//! popular items scattered over the key space by a hash of a zipfian draw over ten billion ranks.
 
 use crate::harness::{Random, fnv64};
 

@@ -1,5 +1,5 @@
-//! fjall 3: an LSM tree in Rust. `insert` reaches the operating system's buffers by default; synced writes
-//! persist the journal with `fdatasync`.
+//! fjall 3: an LSM tree in Rust. `insert` reaches the operating system's buffers by default; synced
+//! writes persist the journal with `fdatasync`.
 
 use super::super::engine::{Durability, Engine, EngineOptions, Sink};
 use anyhow::Result;

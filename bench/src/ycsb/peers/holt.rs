@@ -21,8 +21,8 @@ pub(crate) fn open_holt(dir: &Path, options: EngineOptions) -> Result<Box<dyn En
     Ok(Box::new(Holt(tree)))
 }
 
-/// The largest short string below `key`: its range starts strictly after a bound. No key of ours lies between,
-/// because ours are ASCII.
+/// The largest short string below `key`: its range starts strictly after a bound. No key of ours
+/// lies between, because ours are ASCII.
 fn just_below(key: &[u8]) -> Vec<u8> {
     let mut bound = key.to_vec();
     if let Some(last) = bound.last_mut() {

@@ -1,6 +1,6 @@
-//! LMDB through heed: a copy-on-write B+tree in a memory map. One writer; its "cache" is the page cache, so the
-//! budget does not bound it and the map counts as resident memory. Buffered is `MDB_NOSYNC` without a writable map:
-//! ordered only as the operating system writes back.
+//! LMDB through heed: a copy-on-write B+tree in a memory map. One writer; its "cache" is the page
+//! cache, so the budget does not bound it and the map counts as resident memory. Buffered is
+//! `MDB_NOSYNC` without a writable map: ordered only as the operating system writes back.
 
 use super::super::engine::{Durability, Engine, EngineOptions, Sink};
 use anyhow::Result;
@@ -26,7 +26,8 @@ pub(crate) fn open_lmdb(dir: &Path, options: EngineOptions) -> Result<Box<dyn En
     let mut opening = EnvOpenOptions::new();
     opening.map_size(MAP_BYTES);
     if options.durability == Durability::Buffered {
-        // SAFETY: NO_SYNC gives up durability at power loss, not memory safety, as no writable map is used.
+        // SAFETY: NO_SYNC gives up durability at power loss, not memory safety, as no writable map
+        // is used.
         unsafe { opening.flags(EnvFlags::NO_SYNC) };
     }
     // SAFETY: the directory belongs to this process alone, and is opened once.

@@ -1,5 +1,5 @@
-//! The engines behind the trait, one file each. Every option that differs from the engine's default is there
-//! for the equal durability and the equal cache that the comparison promises, and says so.
+//! The engines behind the trait, one file each. Every option that differs from the engine's default
+//! is there for the equal durability and the equal cache that the comparison promises, and says so.
 
 mod fjall;
 mod holt;

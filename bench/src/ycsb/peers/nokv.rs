@@ -1,5 +1,5 @@
-//! Ours, through its public interface: versions from a counter, and no history, as the others keep none (the retention
-//! horizon is the end of time, so compaction keeps the newest version alone).
+//! Ours, through its public interface: versions from a counter, and no history, as the others keep
+//! none (the retention horizon is the end of time, so compaction keeps the newest version alone).
 
 use super::super::engine::{self, EngineOptions, Sink};
 use anyhow::Result;

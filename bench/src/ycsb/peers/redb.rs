@@ -1,5 +1,6 @@
-//! redb 4: a copy-on-write B-tree in Rust. One writer. Buffered is `Durability::None`: a commit that a crash of the
-//! process may lose too, until the next immediate one, so it promises less than the others' buffered.
+//! redb 4: a copy-on-write B-tree in Rust. One writer. Buffered is `Durability::None`: a commit
+//! that a crash of the process may lose too, until the next immediate one, so it promises less than
+//! the others' buffered.
 
 use super::super::engine::{Durability, Engine, EngineOptions, Sink};
 use anyhow::Result;

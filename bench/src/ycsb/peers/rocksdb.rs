@@ -1,5 +1,6 @@
-//! RocksDB: the LSM tree that most systems embed. LRU block cache of the budget, index and filter blocks inside it,
-//! ten bloom bits, LZ4 (Zstandard at the bottom), as its tuning guide recommends; the write buffers are its defaults.
+//! RocksDB: the LSM tree that most systems embed. LRU block cache of the budget, index and filter
+//! blocks inside it, ten bloom bits, LZ4 (Zstandard at the bottom), as its tuning guide recommends;
+//! the write buffers are its defaults.
 
 use super::super::engine::{Durability, Engine, EngineOptions, Sink};
 use anyhow::Result;

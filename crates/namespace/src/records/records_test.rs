@@ -168,7 +168,8 @@ prop_compose! {
         let body = BodySummary { digest: digest.map(Digest::from_bytes), storage };
         let (branch, version) = (BranchId::new(branch), Version::from_u64(version));
         let generation = Generation::new(generation);
-        Changed { version: Version::ZERO, node: Node { id, branch, version, attributes, generation, body } }
+        let node = Node { id, branch, version, attributes, generation, body };
+        Changed { version: Version::ZERO, node }
     }
 }
 

@@ -33,7 +33,8 @@ if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then return redis.error_reply('E
 local inode = redis.call('INCR', 'nextinode')
 local now = redis.call('TIME')
 local attributes = string.char(tonumber(ARGV[3])) ..
-    struct.pack('>I2I4I4I8I4I8I4I8I4I4I8I8', 420, 0, 0, now[1], now[2], now[1], now[2], now[1], now[2],
+    struct.pack('>I2I4I4I8I4I8I4I8I4I4I8I8', 420, 0, 0,
+      now[1], now[2], now[1], now[2], now[1], now[2],
     1, 0, tonumber(ARGV[1]))
 redis.call('SET', 'i' .. inode, attributes)
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ':' .. inode)

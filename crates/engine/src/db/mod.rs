@@ -5,10 +5,10 @@
 //! readers see, one immutable value behind an atomic pointer; [`get`] and [`scan`] read it.
 //!
 //! Invariants:
-//! - for each key, versions never go down from one batch to a later one, so the newest source
-//!   that knows a key has its newest version;
-//! - nothing of a batch is visible before its log record is written, and all of it is visible
-//!   when `write` returns;
+//! - for each key, versions never go down from one batch to a later one, so the newest source that
+//!   knows a key has its newest version;
+//! - nothing of a batch is visible before its log record is written, and all of it is visible when
+//!   `write` returns;
 //! - a view is never changed, only replaced; what a reader loaded stays complete until it lets go.
 
 mod background;

@@ -8,8 +8,8 @@
 //!   disk alone, before a file that it makes useless is removed;
 //! - `CURRENT` is replaced in one step and names a manifest whose first edit, a whole state, is
 //!   durable;
-//! - a table file that no edit names is garbage of an unfinished flush or compaction and is
-//!   removed at open.
+//! - a table file that no edit names is garbage of an unfinished flush or compaction and is removed
+//!   at open.
 //!
 //! Reading order: [`layout`], [`edit`], [`state`], [`reader`], [`writer`], [`current`].
 

@@ -7,11 +7,11 @@
 //! Invariants:
 //! - records have consecutive sequences over all segments; a batch is one record under one
 //!   checksum, so it is there whole or not at all;
-//! - a segment is synced before, or together with, the first sync that covers a later one: what
-//!   is durable is a prefix of the log;
-//! - every record says which sequence was known to be synced when it was written, and the mark
-//!   file says it after each sync: that is how damage of what was promised is told from a torn tail
-//!   of what was not.
+//! - a segment is synced before, or together with, the first sync that covers a later one: what is
+//!   durable is a prefix of the log;
+//! - every record says which sequence was known to be synced when it was written, and the mark file
+//!   says it after each sync: that is how damage of what was promised is told from a torn tail of
+//!   what was not.
 //!
 //! Reading order: [`layout`], [`record`], [`segment`], [`reader`], [`recover`], [`writer`].
 

@@ -258,7 +258,8 @@ fn a_missing_object_is_named_with_its_body() {
     let error = run(reader(Arc::new(faulty)).read(&bodies[0])).expect_err("a block is missing");
     let digest = bodies[0].digest().expect("it has one").to_string();
     assert!(
-        matches!(&error, Error::MissingBlock { block, body, .. } if *block == gone && body.contains(&digest)),
+        matches!(&error, Error::MissingBlock { block, body, .. }
+            if *block == gone && body.contains(&digest)),
         "{error}"
     );
 }

@@ -38,7 +38,8 @@ local attributes = string.char(tonumber(ARGV[3])) ..
     1, 0, tonumber(ARGV[1]))
 redis.call('SET', 'i' .. inode, attributes)
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ':' .. inode)
-redis.call('SET', KEYS[1], string.sub(parent, 1, 11) .. struct.pack('>I8I4', now[1], now[2]) .. string.sub(parent, 24))
+local changed = struct.pack('>I8I4', now[1], now[2])
+redis.call('SET', KEYS[1], string.sub(parent, 1, 11) .. changed .. string.sub(parent, 24))
 redis.call('INCRBY', 'usedSpace', 4096)
 redis.call('INCR', 'totalInodes')
 return inode";

@@ -80,7 +80,10 @@ impl Inner {
             collected.body_count += report.reclaimed_bodies;
             collected.object_count += report.deleted_objects;
             collected.failed_count = report.failed_objects + report.failed_sessions;
-            let has_done = report.swept_sessions + report.reclaimed_bodies + report.deleted_objects;
+            let has_done = report.swept_sessions
+                + report.reclaimed_entries
+                + report.reclaimed_bodies
+                + report.deleted_objects;
             if !report.more || has_done == 0 {
                 return Ok(collected);
             }

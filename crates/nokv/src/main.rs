@@ -22,10 +22,6 @@ mod session;
 mod text;
 mod transfer;
 
-/// Gives freed memory back sooner and allocates faster than the system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     run::main()
 }

@@ -4,6 +4,9 @@ use nokv_shard::codec::Malformed;
 use nokv_shard::{Error, Key};
 use nokv_types::{Failure, Reason};
 
+/// What to do about damage.
+const RESTORE: &str = "restore the store's directory from a copy";
+
 /// A failure of the shard or the engine. `CheckFailed` never gets here: operations plan again.
 pub(crate) fn from_shard(error: Error) -> Failure {
     let reason = match &error {
@@ -17,7 +20,11 @@ pub(crate) fn from_shard(error: Error) -> Failure {
         Error::Corrupt { .. } => Reason::Corrupt,
         Error::Io(_) => Reason::Io,
     };
-    Failure::new(reason, error.to_string())
+    let message = match reason {
+        Reason::Corrupt => format!("{error}; {RESTORE}"),
+        _ => error.to_string(),
+    };
+    Failure::new(reason, message)
 }
 
 /// A failure of an engine read.
@@ -33,10 +40,7 @@ pub(crate) fn malformed(key: &Key, flaw: &Malformed) -> Failure {
 /// Two records that contradict each other.
 pub(crate) fn contradiction(what: impl Into<String>) -> Failure {
     let what = what.into();
-    Failure::new(
-        Reason::Corrupt,
-        format!("{what}; run `nokv fsck` to see what else is wrong"),
-    )
+    Failure::new(Reason::Corrupt, format!("{what}; {RESTORE}"))
 }
 
 /// An argument out of range.

@@ -125,6 +125,10 @@ fn check(store: &Store, contents: &[Vec<u8>]) -> Answer {
         let line = outcome.assert_failed();
         let names_file = line.contains("wal") || line.contains("log") || line.contains("offset");
         assert!(names_file, "it does not say where: {line}");
+        assert!(
+            line.contains("restore"),
+            "it does not say what to do: {line}"
+        );
         return Answer::Refused;
     }
     let listing = String::from_utf8(outcome.stdout).expect("UTF-8");

@@ -4,7 +4,7 @@
 pub const KEY_BYTES_MAX: usize = (64 << 10) + 1;
 
 /// The longest value, bytes.
-pub const VALUE_BYTES_MAX: usize = 64 << 20;
+pub const VALUE_BYTES_MAX: usize = (64 << 20) + 16;
 
 /// What is stored at one version of a key.
 ///

@@ -1,10 +1,11 @@
 //! A batch: operations that become durable and visible together, already in the bytes of their log
 //! record.
 //!
-//! **Shape of an operation**: kind (1 byte: 0 delete, 1 put, 2 delete range; plus 0x80 when the
-//! version is that of the operation before), version (8 bytes little-endian, absent with 0x80),
+//! **Shape of an operation**: kind (1 byte: 0 delete, 1 put, 2 put that expires, 16 delete range;
+//! plus 0x80 when the version is that of the operation before), version (8 bytes little-endian, absent with 0x80),
 //! length of the internal key (varint), internal key, then for a put the length (varint) and bytes
-//! of the value, for a delete range the same of the internal end key. See docs/format/wal.md.
+//! of what is stored (the value, or expiry and value), for a delete range the same of the internal
+//! end key. See docs/format/wal.md.
 //!
 //! Invariants: a batch that was built is decodable; what was over a limit is remembered and refused
 //! by the write.
@@ -23,7 +24,7 @@ use crate::{
 pub const BATCH_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
 
 /// The kind of a delete range in the log; the others are those of [`EntryKind`].
-const KIND_DELETE_RANGE: u8 = 2;
+const KIND_DELETE_RANGE: u8 = 16;
 
 /// The version is that of the operation before.
 const SAME_VERSION: u8 = 0x80;
@@ -47,12 +48,30 @@ impl Batch {
 
     /// Writes `value` at `version` of `key`. The same key and version twice: the later one wins.
     pub fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8], version: Version) {
-        if value.len() > VALUE_BYTES_MAX {
-            self.refuse("a value", value.len(), VALUE_BYTES_MAX);
-            return;
-        }
-        if self.begin(EntryKind::Put.number(), keyspace, key, version) {
+        if self.admits(value) && self.begin(EntryKind::Put.number(), keyspace, key, version) {
             varint::put(&mut self.bytes, value.len() as u64);
+            self.bytes.extend_from_slice(value);
+        }
+    }
+
+    /// As [`Batch::put`]; from `expires_at` on the key does not exist, nor does what it was before.
+    ///
+    /// **Guarantees**: a read at `at` finds it expired exactly when `expires_at` is at or below
+    /// both `at` and the present (the clock, or the last version written if that is later); so a
+    /// read of a retained past still sees it. Compaction then frees it as it does a deletion.
+    pub fn put_expiring(
+        &mut self,
+        keyspace: Keyspace,
+        key: &[u8],
+        value: &[u8],
+        version: Version,
+        expires_at: Version,
+    ) {
+        let kind = EntryKind::PutExpiring;
+        if self.admits(value) && self.begin(kind.number(), keyspace, key, version) {
+            varint::put(&mut self.bytes, (kind.prefix_bytes() + value.len()) as u64);
+            self.bytes
+                .extend_from_slice(&expires_at.as_u64().to_be_bytes());
             self.bytes.extend_from_slice(value);
         }
     }
@@ -128,6 +147,14 @@ impl Batch {
             )));
         }
         Ok(&self.bytes)
+    }
+
+    /// Whether the value is within its limit.
+    fn admits(&mut self, value: &[u8]) -> bool {
+        if value.len() > VALUE_BYTES_MAX {
+            self.refuse("a value", value.len(), VALUE_BYTES_MAX);
+        }
+        value.len() <= VALUE_BYTES_MAX
     }
 
     fn refuse(&mut self, what: &str, length: usize, limit: usize) {
@@ -225,24 +252,26 @@ impl<'a> Operations<'a> {
                     version,
                 })
             }
-            number => match EntryKind::from_number(number)? {
-                EntryKind::Delete => Some(Operation::Entry {
+            number => {
+                let kind = EntryKind::from_number(number)?;
+                let value = match kind {
+                    EntryKind::Delete => &[],
+                    EntryKind::Put | EntryKind::PutExpiring => self.stored(kind)?,
+                };
+                Some(Operation::Entry {
                     key,
                     version,
-                    kind: EntryKind::Delete,
-                    value: &[],
-                }),
-                EntryKind::Put => {
-                    let value = self.bytes(VALUE_BYTES_MAX)?;
-                    Some(Operation::Entry {
-                        key,
-                        version,
-                        kind: EntryKind::Put,
-                        value,
-                    })
-                }
-            },
+                    kind,
+                    value,
+                })
+            }
         }
+    }
+
+    fn stored(&mut self, kind: EntryKind) -> Option<&'a [u8]> {
+        let prefix_bytes = kind.prefix_bytes();
+        self.bytes(VALUE_BYTES_MAX + prefix_bytes)
+            .filter(|stored| stored.len() >= prefix_bytes)
     }
 
     fn internal_key(&mut self) -> Option<&'a [u8]> {
@@ -282,7 +311,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Batch, Operation, Operations};
-    use crate::{Keyspace, entry::EntryKind, keyspace::KEY_BYTES_MAX};
+    use crate::{Keyspace, keyspace::KEY_BYTES_MAX};
 
     type Plain = (u8, Vec<u8>, Vec<u8>, u64);
 
@@ -293,6 +322,7 @@ mod tests {
             match kind {
                 0 => batch.delete(Keyspace::new(9), key, version),
                 1 => batch.put(Keyspace::new(9), key, value, version),
+                2 => batch.put_expiring(Keyspace::new(9), key, value, version, version.next()),
                 _ => batch.delete_range(Keyspace::new(9), key, value, version),
             }
         }
@@ -301,7 +331,7 @@ mod tests {
 
     fn operations() -> impl Strategy<Value = Vec<Plain>> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
-        proptest::collection::vec((0..3u8, bytes(), bytes(), 0..3u64), 0..20)
+        proptest::collection::vec((0..4u8, bytes(), bytes(), 0..3u64), 0..20)
     }
 
     proptest! {
@@ -310,15 +340,18 @@ mod tests {
             let batch = build(&plain);
             let decoded: Vec<_> =
                 Operations::new(batch.payload().unwrap()).map(Result::unwrap).collect();
-            let expected = plain.iter().filter(|(kind, key, end, _)| *kind < 2 || key < end);
+            let expected = plain.iter().filter(|(kind, key, end, _)| *kind < 3 || key < end);
             prop_assert_eq!(decoded.len(), expected.clone().count());
             for (operation, (kind, key, value, version)) in decoded.iter().zip(expected) {
                 prop_assert_eq!(operation.version(), *version);
                 match operation {
                     Operation::Entry { key: got, kind: got_kind, value: got_value, .. } => {
                         prop_assert_eq!(&got[1..], &key[..]);
-                        prop_assert_eq!(*got_kind == EntryKind::Put, *kind == 1);
-                        prop_assert!(*kind == 0 || *got_value == &value[..]);
+                        prop_assert_eq!(got_kind.number(), *kind);
+                        let expires_at = (*kind == 2).then_some(version + 1);
+                        prop_assert_eq!(got_kind.expires_at(got_value), expires_at);
+                        let got_value = &got_value[got_kind.prefix_bytes()..];
+                        prop_assert!(*kind == 0 || got_value == &value[..]);
                     }
                     Operation::DeleteRange { start, end, .. } => {
                         prop_assert_eq!((&start[1..], &end[1..]), (&key[..], &value[..]));

@@ -1,7 +1,7 @@
 //! What the log, the memtable and the tables store: entries and range tombstones.
 //!
 //! Invariant: the numbers of [`EntryKind`] are part of the formats of log and table and never
-//! change.
+//! change. 3 and 4 are set aside for pointers into a value log.
 
 /// What is stored at one version of a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -10,7 +10,13 @@ pub(crate) enum EntryKind {
     Delete = 0,
     /// The key has a value.
     Put = 1,
+    /// The key has a value until it expires. What is stored is the version from which on it has
+    /// expired, big-endian, then the value.
+    PutExpiring = 2,
 }
+
+/// Bytes of the expiry in front of a value that expires.
+pub(crate) const EXPIRY_BYTES: usize = 8;
 
 impl EntryKind {
     /// The kind with this number; `None` for a number that no version of the format has given out.
@@ -18,6 +24,7 @@ impl EntryKind {
         match number {
             0 => Some(Self::Delete),
             1 => Some(Self::Put),
+            2 => Some(Self::PutExpiring),
             _ => None,
         }
     }
@@ -25,6 +32,22 @@ impl EntryKind {
     /// The number in the formats.
     pub(crate) const fn number(self) -> u8 {
         self as u8
+    }
+
+    /// Bytes in front of the value in what is stored.
+    pub(crate) const fn prefix_bytes(self) -> usize {
+        match self {
+            Self::Delete | Self::Put => 0,
+            Self::PutExpiring => EXPIRY_BYTES,
+        }
+    }
+
+    /// From which version on an entry with these stored bytes has expired; `None` for never.
+    pub(crate) fn expires_at(self, stored: &[u8]) -> Option<u64> {
+        match self {
+            Self::Delete | Self::Put => None,
+            Self::PutExpiring => stored.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)),
+        }
     }
 }
 

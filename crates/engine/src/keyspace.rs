@@ -3,6 +3,8 @@
 //! **Shape of an internal key**: one byte of keyspace, then the user key. All below the public API
 //! (log, memtable, tables) sees internal keys only, ordered by their bytes.
 
+use crate::entry::EXPIRY_BYTES;
+
 /// The longest user key, bytes.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
 
@@ -13,7 +15,11 @@ pub const VALUE_BYTES_MAX: usize = 64 << 20;
 pub(crate) const INTERNAL_KEY_BYTES_MAX: usize = KEY_BYTES_MAX + 1;
 
 const _: () = assert!(INTERNAL_KEY_BYTES_MAX <= nokv_art::KEY_BYTES_MAX);
-const _: () = assert!(VALUE_BYTES_MAX <= nokv_art::VALUE_BYTES_MAX);
+
+/// The longest value as it is stored, bytes: with an expiry in front.
+pub(crate) const STORED_BYTES_MAX: usize = VALUE_BYTES_MAX + EXPIRY_BYTES;
+
+const _: () = assert!(STORED_BYTES_MAX <= nokv_art::VALUE_BYTES_MAX);
 
 /// The name of an ordered map in the store: one byte in front of every key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -41,6 +41,7 @@ mod keyspace;
 mod manifest;
 mod mark;
 mod merge;
+mod moment;
 mod options;
 mod range;
 mod record;

@@ -2,9 +2,11 @@
 
 use std::{fmt, ops::Deref};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use nokv_art::ValueRef;
 use nokv_types::Version;
+
+use crate::entry::EntryKind;
 
 /// A value and the version that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +15,20 @@ pub struct Record {
     pub version: Version,
     /// The bytes.
     pub value: Value,
+    /// From which version on it has expired; `None` for never.
+    pub expires_at: Option<Version>,
+}
+
+impl Record {
+    /// The record of an entry with these stored bytes.
+    pub(crate) fn of_stored(version: u64, kind: EntryKind, stored: Value) -> Self {
+        let expires_at = kind.expires_at(&stored).map(Version::from_u64);
+        Self {
+            version: Version::from_u64(version),
+            value: stored.without_first(kind.prefix_bytes()),
+            expires_at,
+        }
+    }
 }
 
 /// The bytes of a value; dereferences to `[u8]`, a clone copies nothing.
@@ -25,7 +41,8 @@ pub struct Value(Source);
 #[derive(Clone)]
 enum Source {
     Shared(Bytes),
-    Arena(ValueRef),
+    /// But for so many bytes at its beginning.
+    Arena(ValueRef, usize),
 }
 
 impl Value {
@@ -35,7 +52,16 @@ impl Value {
 
     /// A value of the memtable.
     pub(crate) fn from_arena(value: ValueRef) -> Self {
-        Self(Source::Arena(value))
+        Self(Source::Arena(value, 0))
+    }
+
+    /// The rest after so many bytes, or nothing.
+    fn without_first(mut self, count: usize) -> Self {
+        match &mut self.0 {
+            Source::Shared(bytes) => bytes.advance(count.min(bytes.len())),
+            Source::Arena(_, start) => *start += count,
+        }
+        self
     }
 
     /// Whether a value of this length of a memtable is copied rather than shared.
@@ -48,7 +74,11 @@ impl Value {
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Source::Shared(bytes) => bytes,
-            Source::Arena(value) => Bytes::from_owner(value),
+            Source::Arena(value, start) => {
+                let mut bytes = Bytes::from_owner(value);
+                bytes.advance(start.min(bytes.len()));
+                bytes
+            }
         }
     }
 }
@@ -65,7 +95,7 @@ impl Deref for Value {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Source::Shared(bytes) => bytes,
-            Source::Arena(value) => value,
+            Source::Arena(value, start) => value.get(*start..).unwrap_or_default(),
         }
     }
 }

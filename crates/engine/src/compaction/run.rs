@@ -51,8 +51,6 @@ pub(crate) struct Job<'a> {
     pub(crate) table_options: TableOptions,
     /// An output ends when it has this size, at the next key.
     pub(crate) table_bytes: u64,
-    /// From which version on an entry has expired, by kind and value; `None` for never.
-    pub(crate) expires_at: &'a dyn Fn(EntryKind, &[u8]) -> Option<u64>,
     pub(crate) throttle: &'a dyn Throttle,
     /// Set to stop: `run` then ends with `Closed`.
     pub(crate) cancel: &'a AtomicBool,
@@ -124,12 +122,11 @@ impl Compaction<'_, '_> {
             self.begin_key(entry.key())?;
         }
         let covered_at = self.sweep.covered_at(entry.key(), version);
-        let expires_at = (self.job.expires_at)(kind, value);
         let candidate = Candidate {
             version,
             kind,
             covered_at,
-            expires_at,
+            expires_at: kind.expires_at(value),
         };
         match self.pruner.judge(&self.keep, candidate) {
             Verdict::Drop | Verdict::Wait => return Ok(()),

@@ -32,6 +32,8 @@ struct Content {
 #[derive(Clone, Debug)]
 enum Change {
     Put(Vec<u8>),
+    /// With the version from which on it has expired.
+    PutExpiring(Vec<u8>, u64),
     Delete(Vec<u8>),
     DeleteRange(Vec<u8>, Vec<u8>),
 }
@@ -43,6 +45,7 @@ fn keys() -> impl Strategy<Value = Vec<u8>> {
 fn changes(count: usize) -> impl Strategy<Value = Vec<(u64, Change)>> {
     let change = prop_oneof![
         6 => keys().prop_map(Change::Put),
+        2 => (keys(), 0..90_u64).prop_map(|(key, at)| Change::PutExpiring(key, at)),
         3 => keys().prop_map(Change::Delete),
         1 => (keys(), keys()).prop_map(|(start, end)| Change::DeleteRange(start, end)),
     ];
@@ -70,6 +73,10 @@ fn deal(changes: &[(u64, Change)], cuts: &[usize]) -> Vec<Content> {
                 source
                     .entries
                     .push(OwnedEntry::put(key, version, &version.to_be_bytes()));
+            }
+            Change::PutExpiring(key, expires_at) => {
+                let entry = OwnedEntry::put_expiring(key, version, *expires_at);
+                source.entries.push(entry);
             }
             Change::Delete(key) => source.entries.push(OwnedEntry::delete(key, version)),
             Change::DeleteRange(start, end) if start < end => {
@@ -112,9 +119,14 @@ fn visible<'a>(
         let mut tombstones = sources.clone().flat_map(|source| &source.tombstones);
         tombstones.any(|tombstone| tombstone.hides(&entry.key, entry.version, at))
     };
+    let is_expired = |e: &OwnedEntry| {
+        e.kind
+            .expires_at(&e.value)
+            .is_some_and(|expires_at| expires_at <= at)
+    };
     let live = newest
         .into_values()
-        .filter(|e| e.kind == EntryKind::Put && !is_hidden(e));
+        .filter(|e| e.kind != EntryKind::Delete && !is_hidden(e) && !is_expired(e));
     live.map(|entry| (entry.key.clone(), entry.value.clone()))
         .collect()
 }
@@ -147,7 +159,6 @@ fn compact(
         retention,
         table_options: options(),
         table_bytes,
-        expires_at: &|_, _| None,
         throttle: &NoLimit,
         cancel: &AtomicBool::new(false),
     };
@@ -193,10 +204,10 @@ fn retention() -> impl Strategy<Value = Retention> {
     })
 }
 
-/// Every version at which a read is retained; above 70 nothing happens any more.
+/// Every version at which a read is retained; above 90 nothing happens any more.
 fn retained(retention: &Retention) -> BTreeSet<u64> {
     let pins = retention.pins.iter().map(|pin| pin.as_u64());
-    (retention.horizon.as_u64()..=70)
+    (retention.horizon.as_u64()..=90)
         .chain([u64::MAX])
         .chain(pins)
         .collect()
@@ -254,8 +265,8 @@ proptest! {
             let seen = |at: &u64| read(*at).as_ref() == Some(&entry.value);
             let older = |e: &&OwnedEntry| e.key == entry.key && e.version < entry.version;
             let is_needed = match entry.kind {
-                EntryKind::Put if entry.version > horizon => true,
-                EntryKind::Put => reads.iter().any(seen),
+                EntryKind::Put | EntryKind::PutExpiring if entry.version > horizon => true,
+                EntryKind::Put | EntryKind::PutExpiring => reads.iter().any(seen),
                 EntryKind::Delete => {
                     entry.version > horizon || output.entries.iter().any(|e| older(&e))
                 }
@@ -279,7 +290,7 @@ proptest! {
 #[test]
 fn an_expired_value_is_a_deletion() {
     let entries = vec![
-        OwnedEntry::put(b"a", 5, b"!"),
+        OwnedEntry::put_expiring(b"a", 5, 8),
         OwnedEntry::put(b"a", 1, b"."),
         OwnedEntry::put(b"b", 1, b"."),
     ];
@@ -296,7 +307,6 @@ fn an_expired_value_is_a_deletion() {
             retention: &retention,
             table_options: options(),
             table_bytes: 1 << 20,
-            expires_at: &|_, value| (value == b"!").then_some(8),
             throttle: &NoLimit,
             cancel: &AtomicBool::new(false),
         };
@@ -344,7 +354,6 @@ fn a_cancelled_compaction_ends() {
         retention: &Retention::default(),
         table_options: options(),
         table_bytes: 1 << 20,
-        expires_at: &|_, _| None,
         throttle: &NoLimit,
         cancel: &AtomicBool::new(true),
     };

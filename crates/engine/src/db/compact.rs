@@ -35,7 +35,7 @@ impl Core {
     pub(super) fn compact_one(&self, writing: &Writing, effort: Effort) -> Result<Progress, Error> {
         let _guard = writing.compacting.lock();
         let view = self.view.load_full();
-        let retention = Arc::clone(&self.retention.lock());
+        let retention = self.retention_now();
         let pins: Vec<u64> = retention.pins.iter().map(|pin| pin.as_u64()).collect();
         let options = ChooseOptions {
             level0_tables: self.options.level0_tables,
@@ -107,7 +107,7 @@ impl Core {
         } else {
             self.options.compression
         };
-        let retention = Arc::clone(&self.retention.lock());
+        let retention = self.retention_now();
         let rate = self.options.compaction_bytes_per_second;
         let limiter = rate.map(|rate| RateLimiter::new(Arc::clone(&self.env.clock), rate));
         let throttle: &dyn Throttle = match &limiter {
@@ -120,7 +120,6 @@ impl Core {
             retention: &retention,
             table_options: table_options(&self.options, compression),
             table_bytes: self.options.table_bytes,
-            expires_at: &|_, _| None,
             throttle,
             cancel: &writing.cancel,
         };

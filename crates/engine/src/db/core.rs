@@ -15,6 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use nokv_env::{Env, FileLock};
+use nokv_types::Version;
 use parking_lot::{Condvar, Mutex};
 
 use super::{background::Progress, view::View, write::Pending};
@@ -23,6 +24,7 @@ use crate::{
     cache::BlockCache,
     manifest::Manifest,
     mark::Mark,
+    moment::present,
     wal::{Appender, Log},
 };
 
@@ -188,12 +190,18 @@ impl Core {
         self.view.store(Arc::new(view));
     }
 
-    /// Reads see whole batches only: at most the newest version whose batch is complete.
+    /// What a compaction that begins now must keep.
     ///
-    /// Ask before the view is loaded: a view that is newer has nothing less, one that is older
-    /// might.
-    pub(super) fn clamp(&self, at: u64) -> u64 {
-        at.min(self.visible.load(Ordering::Acquire))
+    /// Its horizon is never in the future, whatever was asked for: there, what has not expired yet
+    /// would be taken for expired.
+    pub(super) fn retention_now(&self) -> Retention {
+        let mut retention = Retention::clone(&self.retention.lock());
+        let present = present(
+            self.env.clock.now_millis(),
+            self.visible.load(Ordering::Acquire),
+        );
+        retention.horizon = retention.horizon.min(Version::from_u64(present));
+        retention
     }
 }
 

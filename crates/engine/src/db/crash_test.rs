@@ -165,6 +165,7 @@ fn check_image(
         ));
     }
     oracle.check(&engine, kept)?;
+    oracle.check_newest(&engine, kept, Version::from_millis(env.clock.now_millis()))?;
     let horizon = retention.horizon.as_u64().min(kept);
     oracle.check(&engine, horizon + random.below(kept - horizon + 1))?;
     let pin = retention

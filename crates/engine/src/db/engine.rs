@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{core::Core, open::open, scan::Scan};
 use crate::{
     Batch, Direction, Durability, Error, KeyRange, Keyspace, Options, Record, Retention, Stats,
-    Verification,
+    Verification, moment::Moment,
 };
 
 /// A position in the log: everything appended up to it.
@@ -49,7 +49,8 @@ impl Engine {
         })
     }
 
-    /// The newest version of `key` at or below `at`; `None` when there is none or it was deleted.
+    /// The newest version of `key` at or below `at`; `None` when there is none, it was deleted or
+    /// has expired ([`Batch::put_expiring`]).
     ///
     /// # Errors
     /// `Corrupt`, `Io` when a table can't be read.
@@ -59,8 +60,9 @@ impl Engine {
         key: &[u8],
         at: Version,
     ) -> Result<Option<Record>, Error> {
-        let (core, at) = self.reading(at)?;
-        core.view.load().get(&keyspace.internal_key(key), at)
+        let (core, visible) = self.reading()?;
+        let moment = Moment::new(at.as_u64(), visible, &*core.env.clock);
+        core.view.load().get(&keyspace.internal_key(key), &moment)
     }
 
     /// [`Engine::get`] of each key, all at the same state.
@@ -73,10 +75,11 @@ impl Engine {
         keys: &[&[u8]],
         at: Version,
     ) -> Result<Vec<Option<Record>>, Error> {
-        let (core, at) = self.reading(at)?;
+        let (core, visible) = self.reading()?;
+        let moment = Moment::new(at.as_u64(), visible, &*core.env.clock);
         let view = core.view.load();
         keys.iter()
-            .map(|key| view.get(&keyspace.internal_key(key), at))
+            .map(|key| view.get(&keyspace.internal_key(key), &moment))
             .collect()
     }
 
@@ -91,8 +94,9 @@ impl Engine {
         at: Version,
         direction: Direction,
     ) -> Result<Scan, Error> {
-        let (core, at) = self.reading(at)?;
-        Scan::new(&core.view.load(), keyspace, &range, at, direction)
+        let (core, visible) = self.reading()?;
+        let moment = Moment::new(at.as_u64(), visible, Arc::clone(&core.env.clock));
+        Scan::new(&core.view.load(), keyspace, &range, moment, direction)
     }
 
     /// Writes a batch: [`Engine::append`], then for `Synced` [`Engine::sync`].
@@ -176,11 +180,14 @@ impl Engine {
         self.handle.core.compact_all()
     }
 
-    /// The store, and the version at which a read at `at` sees only whole batches.
-    fn reading(&self, at: Version) -> Result<(&Core, u64), Error> {
+    /// The store, and the newest version whose batch is complete: reads see whole batches only.
+    ///
+    /// It is asked for before the view is loaded: a view that is newer has nothing less, one that
+    /// is older might.
+    fn reading(&self) -> Result<(&Core, u64), Error> {
         let core = &self.handle.core;
         core.check_open()?;
-        Ok((core, core.clamp(at.as_u64())))
+        Ok((core, core.visible.load(Ordering::Acquire)))
     }
 }
 

@@ -8,13 +8,13 @@ use std::sync::{
 };
 
 use nokv_art::{EntryRef, MemtableOptions, Writer};
-use nokv_types::Version;
 use parking_lot::RwLock;
 
 use crate::{
     Error, Options, Record, Value,
     batch::{Malformed, Operation, Operations},
     entry::EntryKind,
+    moment::LookupMoment,
     tombstones::Tombstones,
     wal::LogStart,
 };
@@ -134,8 +134,9 @@ impl Memory {
         self.tombstones.read().clone()
     }
 
-    /// What it knows about `key` at `at`.
-    pub(crate) fn get(&self, key: &[u8], at: u64) -> Result<Lookup, Error> {
+    /// What it knows about `key` at the moment.
+    pub(crate) fn get(&self, key: &[u8], moment: &LookupMoment<'_>) -> Result<Lookup, Error> {
+        let at = moment.at();
         let covering = self.covering(key, at);
         let Some(found) = self.table.get(key, at) else {
             return Ok(if covering.is_some() {
@@ -144,13 +145,13 @@ impl Memory {
                 Lookup::Unknown
             });
         };
+        let kind = EntryKind::from_number(found.kind).unwrap_or(EntryKind::Delete);
         if covering.is_some_and(|version| version > found.version)
-            || found.kind == EntryKind::Delete.number()
+            || moment.hides(kind, found.value)
         {
             return Ok(Lookup::Deleted);
         }
-        let version = Version::from_u64(found.version);
-        let value = if Value::is_copied(found.value.len()) {
+        let stored = if Value::is_copied(found.value.len()) {
             Value::from(bytes::Bytes::copy_from_slice(found.value))
         } else {
             match self.table.get_owned(key, at) {
@@ -158,6 +159,7 @@ impl Memory {
                 None => return Ok(Lookup::Unknown),
             }
         };
-        Ok(Lookup::Found(Record { version, value }))
+        let record = Record::of_stored(found.version, kind, stored);
+        Ok(Lookup::Found(record))
     }
 }

@@ -29,6 +29,8 @@ mod write;
 
 #[cfg(test)]
 mod crash_test;
+#[cfg(test)]
+mod expiry_test;
 
 pub use engine::{CommitPoint, Engine};
 pub use scan::Scan;

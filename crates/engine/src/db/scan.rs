@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nokv_types::Version;
+use nokv_env::Clock;
 
 use super::{
     source::{Bounds, ScanCover, ScanSource},
     tables::Tables,
     view::View,
 };
-use crate::{Direction, Error, KeyRange, Keyspace, Record, merge::VisibleMerge, table::Table};
+use crate::{
+    Direction, Error, KeyRange, Keyspace, Record, merge::VisibleMerge, moment::Moment, table::Table,
+};
 
 /// The entries of a range, at one version, in order: an iterator of `(user key, record)`.
 ///
@@ -28,7 +30,7 @@ impl Scan {
         view: &View,
         keyspace: Keyspace,
         range: &KeyRange,
-        at: u64,
+        moment: Moment<Arc<dyn Clock>>,
         direction: Direction,
     ) -> Result<Self, Error> {
         let internal = |key: &[u8]| Bytes::copy_from_slice(&keyspace.internal_key(key));
@@ -42,7 +44,7 @@ impl Scan {
         let bounds = Bounds {
             start: internal(range.start()),
             end,
-            at,
+            at: moment.at(),
             direction,
         };
         let is_done = range.end().is_some_and(|end| end <= range.start());
@@ -56,7 +58,7 @@ impl Scan {
             Direction::Reverse => Some(bounds.start.to_vec()),
         };
         Ok(Self {
-            merge: VisibleMerge::new((sources, covers), direction, at, limit),
+            merge: VisibleMerge::new((sources, covers), direction, moment, limit),
             bounds,
             is_done,
         })
@@ -118,9 +120,8 @@ impl Iterator for Scan {
         match self.merge.next() {
             Ok(true) => {
                 let key = self.merge.key().get(1..).unwrap_or_default();
-                let version = Version::from_u64(self.merge.version());
-                let value = self.merge.value()?;
-                Some(Ok((Bytes::copy_from_slice(key), Record { version, value })))
+                let record = self.merge.record()?;
+                Some(Ok((Bytes::copy_from_slice(key), record)))
             }
             Ok(false) => {
                 self.is_done = true;

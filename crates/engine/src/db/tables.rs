@@ -15,8 +15,8 @@ use super::memory::Lookup;
 use crate::{
     Error, LevelStats, Record, Value,
     cache::BlockCache,
-    entry::EntryKind,
     manifest::State,
+    moment::LookupMoment,
     table::{LookupKey, Table},
 };
 
@@ -148,8 +148,8 @@ impl Tables {
         stats
     }
 
-    /// What the tables know about `key` at `at`.
-    pub(super) fn get(&self, key: &[u8], at: u64) -> Result<Lookup, Error> {
+    /// What the tables know about `key` at the moment.
+    pub(super) fn get(&self, key: &[u8], moment: &LookupMoment<'_>) -> Result<Lookup, Error> {
         let lookup = LookupKey::new(key);
         for (level, tables) in self.levels.iter().enumerate() {
             let first = if level == 0 {
@@ -168,7 +168,7 @@ impl Tables {
                 if key > summary.largest.as_slice() {
                     continue;
                 }
-                match get_in_table(table, key, &lookup, at)? {
+                match get_in_table(table, key, &lookup, moment)? {
                     Lookup::Unknown => {}
                     answer => return Ok(answer),
                 }
@@ -188,8 +188,9 @@ fn get_in_table(
     table: &Table,
     key: &[u8],
     lookup: &LookupKey<'_>,
-    at: u64,
+    moment: &LookupMoment<'_>,
 ) -> Result<Lookup, Error> {
+    let at = moment.at();
     let covering = table.range_tombstones().covering(key, at);
     let Some(entry) = table.get(lookup, at)? else {
         return Ok(if covering.is_some() {
@@ -198,12 +199,12 @@ fn get_in_table(
             Lookup::Unknown
         });
     };
-    if covering.is_some_and(|version| version > entry.version) || entry.kind == EntryKind::Delete {
+    if covering.is_some_and(|version| version > entry.version)
+        || moment.hides(entry.kind, &entry.value)
+    {
         return Ok(Lookup::Deleted);
     }
-    let version = nokv_types::Version::from_u64(entry.version);
-    Ok(Lookup::Found(Record {
-        version,
-        value: Value::from(entry.value),
-    }))
+    let stored = Value::from(entry.value);
+    let record = Record::of_stored(entry.version, entry.kind, stored);
+    Ok(Lookup::Found(record))
 }

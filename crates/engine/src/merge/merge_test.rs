@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use nokv_env::{Clock, ManualClock};
 use proptest::prelude::*;
 
 use super::{Cover, EntryMerge, LevelCursor, TableSource, VisibleMerge};
 use crate::{
     Compression, Direction,
     entry::{EntryKind, RangeTombstone},
+    moment::Moment,
     table::{
         CursorOptions, Table, TableOptions,
         testing::{OwnedEntry, sort, table},
@@ -29,16 +31,17 @@ fn keys() -> impl Strategy<Value = Vec<u8>> {
 
 /// Entries with the number of the run that has them.
 fn runs() -> impl Strategy<Value = Vec<Vec<OwnedEntry>>> {
-    let entry = (keys(), 1..40_u64, any::<bool>(), 0..4_usize);
+    let entry = (keys(), 1..40_u64, 0..5_u64, 0..4_usize);
     proptest::collection::vec(entry, 0..160).prop_map(|entries| {
         let mut seen = BTreeMap::new();
         let mut runs = vec![Vec::new(); 4];
-        for (key, version, put, run) in entries {
+        for (key, version, kind, run) in entries {
             // Several runs may have the same entry, but then the same.
-            let put = *seen.entry((key.clone(), version)).or_insert(put);
-            runs[run].push(match put {
-                true => OwnedEntry::put(&key, version, &version.to_be_bytes()),
-                false => OwnedEntry::delete(&key, version),
+            let kind = *seen.entry((key.clone(), version)).or_insert(kind);
+            runs[run].push(match kind {
+                0 => OwnedEntry::delete(&key, version),
+                1 => OwnedEntry::put_expiring(&key, version, version * 13 % 50),
+                _ => OwnedEntry::put(&key, version, &version.to_be_bytes()),
             });
         }
         runs.iter_mut().for_each(sort);
@@ -87,6 +90,11 @@ fn cursor(tables: &Arc<[Arc<Table>]>, lower: Option<&[u8]>, upper: Option<&[u8]>
     LevelCursor::new(Arc::clone(tables), options)
 }
 
+/// A read at `at`, of the past.
+fn moment(at: u64) -> Moment<Arc<dyn Clock>> {
+    Moment::new(at, u64::MAX, Arc::new(ManualClock::new()))
+}
+
 /// What a read at `at` sees.
 fn visible(
     runs: &[Vec<OwnedEntry>],
@@ -103,7 +111,9 @@ fn visible(
         }
     }
     newest.retain(|key, entry| {
-        entry.kind == EntryKind::Put
+        let expires_at = entry.kind.expires_at(&entry.value);
+        entry.kind != EntryKind::Delete
+            && expires_at.is_none_or(|expires_at| expires_at > at)
             && !tombstones
                 .iter()
                 .any(|tombstone| tombstone.hides(key, entry.version, at))
@@ -146,16 +156,20 @@ proptest! {
             Direction::Forward => end.clone(),
             Direction::Reverse => Some(start.clone()),
         };
-        let mut merge = VisibleMerge::new((sources, covers.collect()), direction, at, limit);
+        let mut merge = VisibleMerge::new((sources, covers.collect()), direction, moment(at), limit);
         let mut found = Vec::new();
         while merge.next().unwrap() {
-            let value = merge.value().unwrap().to_vec();
-            found.push((merge.key().to_vec(), merge.version(), value));
+            let record = merge.record().unwrap();
+            let (version, value) = (record.version.as_u64(), record.value.to_vec());
+            found.push((merge.key().to_vec(), version, value));
         }
         let mut expected: Vec<_> = visible(&runs, &tombstones, at)
             .into_values()
             .filter(|e| start <= e.key && end.as_ref().is_none_or(|end| e.key < *end))
-            .map(|entry| (entry.key, entry.version, entry.value))
+            .map(|entry| {
+                let value = entry.value[entry.kind.prefix_bytes()..].to_vec();
+                (entry.key, entry.version, value)
+            })
             .collect();
         if reverse {
             expected.reverse();

@@ -1,11 +1,15 @@
 //! What a scan shows: each visible key once, at one version, over all sources.
 //!
 //! Invariants: of the entries that the sources have of a key, the one with the highest version
-//! counts, whichever source it is in; a key whose entry is a deletion, or was written below a range
-//! tombstone's version, is not shown.
+//! counts, whichever source it is in; a key whose entry is a deletion, has expired, or was written
+//! below a range tombstone's version, is not shown.
+
+use std::sync::Arc;
+
+use nokv_env::Clock;
 
 use super::heap::Heap;
-use crate::{Direction, Error, Value, entry::EntryKind};
+use crate::{Direction, Error, Record, Value, entry::EntryKind, moment::Moment};
 
 /// One ordered source of a scan: a memtable, a table, a level. It knows the scan's version and
 /// direction.
@@ -16,7 +20,7 @@ pub(crate) trait Source {
     fn version(&self) -> u64;
     /// Its kind.
     fn kind(&self) -> EntryKind;
-    /// Its value.
+    /// What is stored of its value.
     fn value(&self) -> Value;
     /// To the next key, in the scan's direction, that has such an entry.
     ///
@@ -37,7 +41,7 @@ pub(crate) struct VisibleMerge<S, C> {
     covers: Vec<C>,
     heap: Heap,
     direction: Direction,
-    at: u64,
+    moment: Moment<Arc<dyn Clock>>,
     /// Exclusive end in the direction of the scan (forward), inclusive (reverse): `None` for none.
     limit: Option<Vec<u8>>,
     key: Vec<u8>,
@@ -50,7 +54,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
     pub(crate) fn new(
         (sources, covers): (Vec<S>, Vec<C>),
         direction: Direction,
-        at: u64,
+        moment: Moment<Arc<dyn Clock>>,
         limit: Option<Vec<u8>>,
     ) -> Self {
         let numbers = sources
@@ -64,7 +68,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             covers,
             heap,
             direction,
-            at,
+            moment,
             limit,
             key: Vec::new(),
             is_begun: false,
@@ -94,7 +98,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             if is_beyond {
                 return Ok(false);
             }
-            let is_hidden = source.kind() == EntryKind::Delete || self.is_covered(source);
+            let is_hidden = self.is_gone(source) || self.is_covered(source);
             // The borrow of `source` ends here: the key is copied into a buffer of the merge.
             let mut buffer = std::mem::take(&mut self.key);
             buffer.clear();
@@ -111,18 +115,25 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
         &self.key
     }
 
-    /// The version of its entry.
-    pub(crate) fn version(&self) -> u64 {
-        self.current().map_or(0, Source::version)
-    }
-
-    /// Its value; `None` at no key.
-    pub(crate) fn value(&self) -> Option<Value> {
-        self.current().map(Source::value)
+    /// Its record; `None` at no key.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let source = self.current()?;
+        let (version, kind) = (source.version(), source.kind());
+        Some(Record::of_stored(version, kind, source.value()))
     }
 
     fn current(&self) -> Option<&S> {
         self.sources.get(self.heap.top()?)
+    }
+
+    /// Whether the entry itself says that there is nothing.
+    #[inline]
+    fn is_gone(&self, source: &S) -> bool {
+        match source.kind() {
+            EntryKind::Delete => true,
+            EntryKind::Put => false,
+            kind @ EntryKind::PutExpiring => self.moment.hides(kind, &source.value()),
+        }
     }
 
     fn is_covered(&self, source: &S) -> bool {
@@ -130,7 +141,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
         let mut versions = self
             .covers
             .iter()
-            .filter_map(|cover| cover.covering(key, self.at));
+            .filter_map(|cover| cover.covering(key, self.moment.at()));
         versions.any(|version| version > source.version())
     }
 

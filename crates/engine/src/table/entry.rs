@@ -110,6 +110,9 @@ fn decode_or_none(entries: &[u8], offset: usize, form: VersionForm) -> Option<En
     if value_end as usize > entries.len() {
         return None;
     }
+    if (value >> KIND_BITS) < kind.prefix_bytes() as u64 {
+        return None;
+    }
     let version = form.base.checked_add(delta)?;
     Some(Entry {
         version,

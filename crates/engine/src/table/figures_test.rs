@@ -174,7 +174,6 @@ fn figures_of_compaction() {
             retention: &retention,
             table_options: options,
             table_bytes: 64 << 20,
-            expires_at: &|_, _| None,
             throttle: &NoLimit,
             cancel: &AtomicBool::new(false),
         };

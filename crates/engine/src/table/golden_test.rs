@@ -20,6 +20,10 @@ fn content() -> (Vec<OwnedEntry>, RangeTombstone) {
         let key = format!("\u{1}shard-7/dir-{:02}/file-{number:04}", number / 10);
         let version = |age: u64| (1_767_225_600_000 << 18) + u64::from(number) * 7 - age;
         entries.push(OwnedEntry::put(key.as_bytes(), version(0), &[b'v'; 40]));
+        if number % 5 == 0 {
+            let expiring = OwnedEntry::put_expiring(key.as_bytes(), version(50), version(10));
+            entries.push(expiring);
+        }
         if number % 3 == 0 {
             entries.push(OwnedEntry::delete(key.as_bytes(), version(100)));
             entries.push(OwnedEntry::put(key.as_bytes(), version(200), b""));

@@ -31,6 +31,16 @@ impl OwnedEntry {
         }
     }
 
+    /// A value that expires: the stored bytes are the expiry alone.
+    pub(crate) fn put_expiring(key: &[u8], version: u64, expires_at: u64) -> Self {
+        Self {
+            key: key.to_vec(),
+            version,
+            kind: EntryKind::PutExpiring,
+            value: expires_at.to_be_bytes().to_vec(),
+        }
+    }
+
     pub(crate) fn delete(key: &[u8], version: u64) -> Self {
         Self {
             key: key.to_vec(),

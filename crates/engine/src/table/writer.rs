@@ -120,7 +120,7 @@ impl TableWriter {
             self.finish_block()?;
         }
         let is_new_key = order == Ordering::Less;
-        self.account((key, is_new_key), version, kind, entry_bytes as u64);
+        self.account((key, is_new_key), version, kind, value);
         let is_partition_new = self.partition.hash_count() == 0;
         if is_new_key || is_partition_new {
             self.partition.add_hash(filter::hash(key));
@@ -191,15 +191,19 @@ impl TableWriter {
         (key, is_new_key): (&[u8], bool),
         version: u64,
         kind: EntryKind,
-        bytes: u64,
+        value: &[u8],
     ) {
+        let bytes = (key.len() + value.len()) as u64;
+        let expires_at = kind.expires_at(value).map(|at| at.max(version));
+        let newer = self.last.map(|(newer, _)| newer).filter(|_| !is_new_key);
         if is_new_key {
             self.close_key();
             self.summary.key_count += 1;
-        } else if let Some((newer, _)) = self.last {
+        }
+        if let Some(until) = [newer, expires_at].into_iter().flatten().min() {
             self.summary.garbage.add(Span {
                 from: version,
-                until: newer,
+                until,
                 bytes,
             });
         }

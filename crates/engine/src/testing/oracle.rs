@@ -8,17 +8,22 @@ use std::collections::BTreeMap;
 use nokv_env::SeededRandom;
 use nokv_types::Version;
 
-use crate::{Batch, Direction, Engine, KeyRange, Keyspace};
+use crate::{Batch, Direction, Engine, KeyRange, Keyspace, Record};
 
 /// One operation of a batch.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     Put(u8, Vec<u8>, Vec<u8>),
+    /// With the version from which on it has expired.
+    PutExpiring(u8, Vec<u8>, Vec<u8>, u64),
     Delete(u8, Vec<u8>),
     DeleteRange(u8, Vec<u8>, Vec<u8>),
 }
 
-type State = BTreeMap<(u8, Vec<u8>), (u64, Vec<u8>)>;
+/// What is there: version, value, expiry.
+type Content = (u64, Vec<u8>, Option<u64>);
+
+type State = BTreeMap<(u8, Vec<u8>), Content>;
 
 /// All batches, in order.
 #[derive(Clone, Default)]
@@ -40,7 +45,7 @@ impl Oracle {
     pub(crate) fn random_batch(&mut self, random: &SeededRandom, value_bytes_max: u64) -> Batch {
         let count = 1 + random.below(4);
         let changes: Vec<Change> = (0..count)
-            .map(|_| random_change(random, value_bytes_max))
+            .map(|_| random_change(random, self.last() + 1, value_bytes_max))
             .collect();
         self.push(changes)
     }
@@ -53,6 +58,10 @@ impl Oracle {
             match change {
                 Change::Put(space, key, value) => {
                     batch.put(Keyspace::new(*space), key, value, version);
+                }
+                Change::PutExpiring(space, key, value, expires_at) => {
+                    let (space, expires_at) = (Keyspace::new(*space), *expires_at);
+                    batch.put_expiring(space, key, value, version, Version::from_u64(expires_at));
                 }
                 Change::Delete(space, key) => batch.delete(Keyspace::new(*space), key, version),
                 Change::DeleteRange(space, start, end) => {
@@ -69,8 +78,8 @@ impl Oracle {
         self.batches.truncate(last as usize);
     }
 
-    /// What a read at `at` should see.
-    fn state(&self, at: u64) -> State {
+    /// What a read at `at` should see, when what expires at or below `expired` has.
+    fn state(&self, at: u64, expired: u64) -> State {
         let mut state = State::new();
         for (changes, version) in self.batches.iter().zip(1..=at) {
             for change in changes {
@@ -81,7 +90,11 @@ impl Oracle {
             for change in changes {
                 match change {
                     Change::Put(space, key, value) => {
-                        state.insert((*space, key.clone()), (version, value.clone()));
+                        state.insert((*space, key.clone()), (version, value.clone(), None));
+                    }
+                    Change::PutExpiring(space, key, value, expires_at) => {
+                        let content = (version, value.clone(), Some(*expires_at));
+                        state.insert((*space, key.clone()), content);
                     }
                     Change::Delete(space, key) => {
                         state.remove(&(*space, key.clone()));
@@ -90,19 +103,41 @@ impl Oracle {
                 }
             }
         }
+        let is_live = |expires_at: Option<u64>| expires_at.is_none_or(|at| at > expired);
+        state.retain(|_, (_, _, expires_at)| is_live(*expires_at));
         state
     }
 
-    /// What the store says at `at` is what it should.
+    /// What the store says at `at`, a version that was written, is what it should.
     pub(crate) fn check(&self, engine: &Engine, at: u64) -> Result<(), String> {
-        let expected = self.state(at);
-        let version = Version::from_u64(at);
+        self.check_state(engine, Version::from_u64(at), &self.state(at, at))
+    }
+
+    /// What the store says now, when batch `last` is the last and the clock is at `present`, is what
+    /// it should.
+    pub(crate) fn check_newest(
+        &self,
+        engine: &Engine,
+        last: u64,
+        present: Version,
+    ) -> Result<(), String> {
+        let expected = self.state(last, present.as_u64());
+        self.check_state(engine, Version::MAX, &expected)
+    }
+
+    fn check_state(
+        &self,
+        engine: &Engine,
+        version: Version,
+        expected: &State,
+    ) -> Result<(), String> {
+        let at = version;
         for space in 0..KEYSPACES as u8 {
             let keyspace = Keyspace::new(space);
             let wanted: Vec<_> = expected
                 .iter()
                 .filter(|((other, _), _)| *other == space)
-                .map(|((_, key), (version, value))| (key.clone(), *version, value.clone()))
+                .map(|((_, key), content)| (key.clone(), content.clone()))
                 .collect();
             for direction in [Direction::Forward, Direction::Reverse] {
                 let scan = engine
@@ -111,7 +146,7 @@ impl Oracle {
                 let mut found = Vec::new();
                 for item in scan {
                     let (key, record) = item.map_err(|error| error.to_string())?;
-                    found.push((key.to_vec(), record.version.as_u64(), record.value.to_vec()));
+                    found.push((key.to_vec(), content(&record)));
                 }
                 if direction == Direction::Reverse {
                     found.reverse();
@@ -126,7 +161,7 @@ impl Oracle {
                     ));
                 }
             }
-            self.check_gets(engine, keyspace, version, &expected)?;
+            self.check_gets(engine, keyspace, version, expected)?;
         }
         Ok(())
     }
@@ -138,12 +173,19 @@ impl Oracle {
         at: Version,
         expected: &State,
     ) -> Result<(), String> {
-        for number in 0..KEYS {
-            let key = key_bytes(number);
+        let keys: Vec<Vec<u8>> = (0..KEYS).map(key_bytes).collect();
+        let slices: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let many = engine
+            .multi_get(keyspace, &slices, at)
+            .map_err(|error| error.to_string())?;
+        for (key, of_many) in keys.iter().zip(many) {
             let found = engine
-                .get(keyspace, &key, at)
+                .get(keyspace, key, at)
                 .map_err(|error| error.to_string())?;
-            let found = found.map(|record| (record.version.as_u64(), record.value.to_vec()));
+            if found != of_many {
+                return Err(format!("get of {key:?}: {found:?}, of many: {of_many:?}"));
+            }
+            let found = found.as_ref().map(content);
             let wanted = expected.get(&(keyspace.get(), key.clone()));
             if found.as_ref() != wanted {
                 return Err(format!("get of {key:?} in {keyspace:?} at {at}: {found:?}"));
@@ -153,17 +195,17 @@ impl Oracle {
     }
 }
 
-fn brief(entries: &[(Vec<u8>, u64, Vec<u8>)]) -> Vec<(String, u64, usize)> {
-    entries
-        .iter()
-        .map(|(key, version, value)| {
-            (
-                String::from_utf8_lossy(key).into_owned(),
-                *version,
-                value.len(),
-            )
-        })
-        .collect()
+fn content(record: &Record) -> Content {
+    let expires_at = record.expires_at.map(Version::as_u64);
+    (record.version.as_u64(), record.value.to_vec(), expires_at)
+}
+
+fn brief(entries: &[(Vec<u8>, Content)]) -> Vec<(String, u64, usize)> {
+    let brief = |(key, (version, value, _)): &(Vec<u8>, Content)| {
+        let key = String::from_utf8_lossy(key).into_owned();
+        (key, *version, value.len())
+    };
+    entries.iter().map(brief).collect()
 }
 
 /// Keys of which some are prefixes of others, one of them empty.
@@ -176,7 +218,7 @@ fn key_bytes(number: u64) -> Vec<u8> {
     }
 }
 
-fn random_change(random: &SeededRandom, value_bytes_max: u64) -> Change {
+fn random_change(random: &SeededRandom, version: u64, value_bytes_max: u64) -> Change {
     let space = random.below(KEYSPACES) as u8;
     let key = key_bytes(random.below(KEYS));
     match random.below(10) {
@@ -192,7 +234,12 @@ fn random_change(random: &SeededRandom, value_bytes_max: u64) -> Change {
         _ => {
             let mut value = vec![0; random.below(value_bytes_max) as usize];
             nokv_env::Random::fill(random, &mut value);
-            Change::Put(space, key, value)
+            match random.below(4) {
+                // Soon, in batches, or after all that a test waits for.
+                0 => Change::PutExpiring(space, key, value, version + random.below(40)),
+                1 => Change::PutExpiring(space, key, value, u64::MAX - random.below(2)),
+                _ => Change::Put(space, key, value),
+            }
         }
     }
 }

@@ -15,6 +15,8 @@
 //!
 //! Reading order: [`layout`], [`record`], [`segment`], [`reader`], [`recover`], [`writer`].
 
+#[cfg(test)]
+mod golden_test;
 mod layout;
 mod reader;
 mod record;

@@ -2,10 +2,10 @@
 //! record.
 //!
 //! **Shape of an operation**: kind (1 byte: 0 delete, 1 put, 2 put that expires, 16 delete range;
-//! plus 0x80 when the version is that of the operation before), version (8 bytes little-endian, absent with 0x80),
-//! length of the internal key (varint), internal key, then for a put the length (varint) and bytes
-//! of what is stored (the value, or expiry and value), for a delete range the same of the internal
-//! end key. See docs/format/wal.md.
+//! plus 0x80 when the version is that of the operation before), version (8 bytes little-endian,
+//! absent with 0x80), length of the internal key (varint), internal key, then for a put the length
+//! (varint) and bytes of what is stored (the value, or expiry and value), for a delete range the
+//! same of the internal end key. See docs/format/wal.md.
 //!
 //! Invariants: a batch that was built is decodable; what was over a limit is remembered and refused
 //! by the write.

@@ -113,8 +113,8 @@ impl Oracle {
         self.check_state(engine, Version::from_u64(at), &self.state(at, at))
     }
 
-    /// What the store says now, when batch `last` is the last and the clock is at `present`, is what
-    /// it should.
+    /// What the store says now, when batch `last` is the last and the clock is at `present`, is
+    /// what it should.
     pub(crate) fn check_newest(
         &self,
         engine: &Engine,

@@ -156,7 +156,8 @@ proptest! {
             Direction::Forward => end.clone(),
             Direction::Reverse => Some(start.clone()),
         };
-        let mut merge = VisibleMerge::new((sources, covers.collect()), direction, moment(at), limit);
+        let inputs = (sources, covers.collect());
+        let mut merge = VisibleMerge::new(inputs, direction, moment(at), limit);
         let mut found = Vec::new();
         while merge.next().unwrap() {
             let record = merge.record().unwrap();

@@ -3,7 +3,7 @@
 //! **Shape of an internal key**: one byte of keyspace, then the user key. All below the public API
 //! (log, memtable, tables) sees internal keys only, ordered by their bytes.
 
-use crate::entry::EXPIRY_BYTES;
+use crate::{KeyRange, entry::EXPIRY_BYTES};
 
 /// The longest user key, bytes.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
@@ -38,6 +38,15 @@ impl Keyspace {
         self.0
     }
 
+    /// The range as internal keys: start inclusive, end exclusive, `None` for the end of all keys.
+    pub(crate) fn internal_range(self, range: &KeyRange) -> InternalRange {
+        let end = match range.end() {
+            Some(end) => Some(self.internal_key(end).to_vec()),
+            None => self.0.checked_add(1).map(|next| vec![next]),
+        };
+        (self.internal_key(range.start()).to_vec(), end)
+    }
+
     /// The internal key of `key`.
     pub(crate) fn internal_key(self, key: &[u8]) -> InternalKey {
         let length = key.len() + 1;
@@ -57,6 +66,9 @@ impl Keyspace {
         InternalKey::Heap(bytes)
     }
 }
+
+/// A range of internal keys, see [`Keyspace::internal_range`].
+pub(crate) type InternalRange = (Vec<u8>, Option<Vec<u8>>);
 
 /// Keys up to this are put together on the stack: the usual key of a namespace is below 80 bytes, a
 /// lookup should not allocate.

@@ -50,6 +50,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod tombstones;
+mod transfer;
 mod varint;
 mod wal;
 
@@ -62,3 +63,6 @@ pub use options::{Access, Compression, Durability, Options, Retention};
 pub use range::{Direction, KeyRange};
 pub use record::{Record, Value};
 pub use stats::{LevelStats, Stats, Verification};
+pub use transfer::{
+    Export, ExportOptions, IngestOptions, Ingested, SinkOptions, TableSink, Transfer,
+};

@@ -180,6 +180,11 @@ impl Engine {
         self.handle.core.compact_all()
     }
 
+    /// The store, for the parts of the crate that work on it as a whole.
+    pub(super) fn core(&self) -> &Core {
+        &self.handle.core
+    }
+
     /// The store, and the newest version whose batch is complete: reads see whole batches only.
     ///
     /// It is asked for before the view is loaded: a view that is newer has nothing less, one that

@@ -11,6 +11,7 @@
 //!   `write` returns;
 //! - a view is never changed, only replaced; what a reader loaded stays complete until it lets go.
 
+mod adopt;
 mod background;
 mod compact;
 mod core;
@@ -34,3 +35,4 @@ mod expiry_test;
 
 pub use engine::{CommitPoint, Engine};
 pub use scan::Scan;
+pub(crate) use tables::{table_number, table_path};

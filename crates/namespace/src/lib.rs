@@ -26,6 +26,7 @@ mod ids;
 mod namespace;
 mod operations;
 mod paths;
+mod pins;
 mod plan;
 mod reader;
 mod records;
@@ -33,13 +34,17 @@ mod walk;
 
 pub use api::{
     BodyStorage, BodySummary, Change, ChangeKind, ChangePage, Changed, ChangedPlace, CheckReport,
-    Content, Context, DirEntry, Expect, Follow, Mount, NewAttributes, Node, Options,
-    PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem, ProblemKind, Publish,
-    PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed, Scope, Session,
-    SessionState, SetAttributes, SetTime, SetXattr, Target, Usage, View,
+    Content, Context, DirEntry, Expect, Follow, Lease, Mount, NewAttributes, NewSnapshot, Node,
+    Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem, ProblemKind,
+    Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed, Scope,
+    Session, SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target,
+    Usage, View,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;
-pub use operations::{SESSION_TTL_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX};
+pub use operations::{
+    SESSION_TTL_MS_MAX, SNAPSHOT_LEASE_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX,
+    XATTRS_MAX,
+};
 
 pub(crate) use plan::Topology;

@@ -4,15 +4,17 @@
 //! - an operation plans at the newest applied version and takes effect only if its checks still
 //!   hold, else it plans again, at most [`ATTEMPTS_MAX`] times;
 //! - the floor (what can still be read) is on disk before anything below it is forgotten, and never
-//!   goes back.
+//!   goes back;
+//! - a read that began at a version which is forgotten before it ends fails: it may have seen a part.
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
 use crate::paths::Paths;
+use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::answer::Answer;
-use crate::records::{MountRecord, system};
+use crate::records::{MountRecord, pin, system};
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Retention};
 use nokv_env::{Clock, Env};
@@ -46,9 +48,12 @@ pub(crate) struct Inner {
     pub(crate) ids: Ids,
     pub(crate) paths: Paths,
     pub(crate) mounts: RwLock<Vec<Mount>>,
+    pub(crate) pins: Pins,
     floor: AtomicU64,
     /// What the engine was last told that it need not keep.
     pruned: AtomicU64,
+    /// Releases of pins when all held bodies were last looked at.
+    pub(crate) held_looked_at: AtomicU64,
     /// The last time that the floor was raised.
     pub(crate) floor_written: Mutex<FloorWritten>,
     /// Held by the one round of background work that runs at a time.
@@ -79,6 +84,7 @@ impl Namespace {
     pub fn over(env: &Env, engine: Engine, options: Options) -> Result<Self, Failure> {
         let shard = Shard::open(env, engine, ShardId::new(0), options.log).map_err(from_shard)?;
         let floor = ids::read(shard.engine(), &system::floor())?.map_or(0, |(floor, _)| floor);
+        let pins = read_pins(shard.engine())?;
         let salt = env.random.next_u64() >> 40;
         let inner = Inner {
             mounts: RwLock::new(read_mounts(shard.engine())?),
@@ -87,8 +93,10 @@ impl Namespace {
             options,
             ids: Ids::new(salt),
             paths: Paths::new(),
+            pins: Pins::new(pins),
             floor: AtomicU64::new(floor),
             pruned: AtomicU64::new(floor),
+            held_looked_at: AtomicU64::new(u64::MAX),
             floor_written: Mutex::default(),
             reclaiming: Mutex::new(()),
         };
@@ -145,7 +153,7 @@ impl Namespace {
         Version::from_u64(self.inner.pruned.load(Ordering::Acquire))
     }
 
-    /// Lets the engine forget what lies below `horizon`.
+    /// Lets the engine forget what lies below `horizon` and is not pinned.
     pub(crate) fn prune(&self, horizon: Version) {
         self.inner
             .pruned
@@ -153,7 +161,7 @@ impl Namespace {
         let horizon = self.pruned();
         self.engine().set_retention(Retention {
             horizon,
-            pins: Vec::new(),
+            pins: self.inner.pins.versions(),
         });
     }
 
@@ -216,10 +224,48 @@ impl Namespace {
         }
     }
 
+    /// Runs a read of a view: at one version, and only if that was not forgotten before it ended.
+    pub(crate) fn read<T>(
+        &self,
+        view: &View,
+        read: impl FnOnce(Reader<'_>, NodeId) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let (reader, root) = self.reader(view)?;
+        let at = reader.at;
+        let outcome = read(reader, root);
+        self.still_retained(at)?;
+        outcome
+    }
+
+    /// Fails when the engine may have forgotten the version. Asked *after* reading at it.
+    pub(crate) fn still_retained(&self, at: Version) -> Result<(), Failure> {
+        if at >= self.pruned() || self.inner.pins.contains(at) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Reason::Compacted,
+            format!("version {at} was given up while it was read; read a newer one"),
+        ))
+    }
+
+    /// Keeps a version exactly readable while the answer lives. **Errors**: `Compacted` when it no
+    /// longer is.
+    #[expect(dead_code, reason = "recounts of subtrees read for long")]
+    pub(crate) fn hold(&self, at: Version) -> Result<Hold<'_>, Failure> {
+        let hold = self.inner.pins.hold(at);
+        if at >= self.pruned() {
+            return Ok(hold);
+        }
+        Err(Failure::new(
+            Reason::Compacted,
+            format!("version {at} is no longer retained"),
+        ))
+    }
+
     /// Refuses versions that can't be read exactly.
-    fn admit_version(&self, at: Version, newest: Version) -> Result<(), Failure> {
+    pub(crate) fn admit_version(&self, at: Version, newest: Version) -> Result<(), Failure> {
         let floor = self.floor();
-        if at < floor {
+        if at < floor && !self.inner.pins.contains(at) {
             return Err(Failure::new(
                 Reason::Compacted,
                 format!("version {at} is older than {floor}, the oldest that is retained"),
@@ -267,6 +313,8 @@ impl Namespace {
             let _moving = state
                 .moves_directories()
                 .then(|| self.inner.paths.moves.begin());
+            let (pinned, unpinned) = state.pinning();
+            let pinned = pinned.map(|version| self.inner.pins.hold(version));
             match self
                 .shard()
                 .execute(state.compile(request, kept), context.durability)
@@ -276,6 +324,12 @@ impl Namespace {
                     outcome: Outcome::Applied,
                     ..
                 }) => {
+                    if let Some(pinned) = pinned {
+                        pinned.keep();
+                    }
+                    if let Some(unpinned) = unpinned {
+                        self.inner.pins.release(unpinned);
+                    }
                     answer.stamp(version);
                     return Ok(answer);
                 }
@@ -327,6 +381,25 @@ fn trunk_only(branch: BranchId) -> Result<(), Failure> {
         Reason::NotFound,
         format!("branch {branch} does not exist"),
     ))
+}
+
+/// The version of every pin.
+fn read_pins(engine: &Engine) -> Result<Vec<Version>, Failure> {
+    let scan = engine
+        .scan(
+            pin::KEYSPACE,
+            KeyRange::all(),
+            Version::MAX,
+            Direction::Forward,
+        )
+        .map_err(from_engine)?;
+    let mut pins = Vec::new();
+    for item in scan {
+        let (key, _) = item.map_err(from_engine)?;
+        let version = pin::version(&key);
+        pins.push(version.map_err(|flaw| malformed(&Key::new(pin::KEYSPACE, &key), &flaw))?);
+    }
+    Ok(pins)
 }
 
 /// Every mount, in order of ids.

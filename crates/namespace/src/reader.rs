@@ -14,7 +14,8 @@ use nokv_engine::{Direction, Engine, KeyRange, Keyspace, Record};
 use nokv_shard::codec::Malformed;
 use nokv_shard::{Counter, Key};
 use nokv_types::{
-    Attributes, Body, BranchId, Extent, Failure, Layout, Name, NodeId, NodeKind, TimeNanos, Version,
+    Attributes, Body, BranchId, Extent, Failure, Layout, Name, NodeId, NodeKind, NsPath,
+    PATH_COMPONENTS_MAX, TimeNanos, Version,
 };
 use std::cmp::Ordering;
 
@@ -97,6 +98,40 @@ impl Reader<'_> {
         self.engine
             .get(key.keyspace(), key.bytes(), self.at)
             .map_err(from_engine)
+    }
+
+    /// A record that is the same in every branch.
+    pub(crate) fn stored(&self, key: &Key) -> Result<Option<Record>, Failure> {
+        self.engine
+            .get(key.keyspace(), key.bytes(), self.at)
+            .map_err(from_engine)
+    }
+
+    /// Where a directory is; `None` in a removed tree, or when that is longer than a path may be.
+    pub(crate) fn path_of(
+        &self,
+        root: NodeId,
+        directory: NodeId,
+    ) -> Result<Option<NsPath>, Failure> {
+        let mut names = Vec::new();
+        let mut current = directory;
+        while current != root && names.len() <= PATH_COMPONENTS_MAX {
+            let found = self.node_record(current)?;
+            match found.and_then(|found| found.record.place) {
+                Some(place) => {
+                    names.push(place.name);
+                    current = place.parent;
+                }
+                None => return Ok(None),
+            }
+        }
+        if current != root {
+            return Ok(None);
+        }
+        let mut names = names.iter().rev();
+        Ok(names
+            .try_fold(NsPath::root(), |path, name| path.join(name))
+            .ok())
     }
 
     fn find<T>(

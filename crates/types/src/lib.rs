@@ -5,9 +5,10 @@
 //! can be mixed up. This crate does no I/O, knows no key layout and no wire format.
 //!
 //! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are
-//! called), [`attributes`] (what a node is), [`body`] (where its bytes are), [`failure`] (what can
+//! called), [`as_of`] (moments of the past), [`attributes`] (what a node is), [`body`] (where its bytes are), [`failure`] (what can
 //! go wrong).
 
+mod as_of;
 mod attributes;
 mod body;
 mod failure;
@@ -15,6 +16,7 @@ mod id;
 mod name;
 mod version;
 
+pub use as_of::{AsOf, SNAPSHOT_NAME_BYTES_MAX, SnapshotName, parse_span_millis, rfc3339_millis};
 pub use attributes::{Attributes, NodeKind, TimeNanos};
 pub use body::{
     BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BlockId, Body, Digest, Extent,

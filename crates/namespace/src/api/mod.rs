@@ -2,8 +2,7 @@
 //!
 //! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`]
 //! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`]
-//! (upload sessions and garbage), [`options`],
-//! [`check`].
+//! (upload sessions and garbage), [`snapshot`], [`options`], [`check`].
 
 mod change;
 mod check;
@@ -13,6 +12,7 @@ mod node;
 mod options;
 mod publish;
 mod session;
+mod snapshot;
 mod target;
 mod watch;
 
@@ -28,5 +28,6 @@ pub use publish::{
     Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published,
 };
 pub use session::{Reclaimed, Session, SessionState};
+pub use snapshot::{Lease, NewSnapshot, Snapshot, SnapshotState};
 pub use target::{Follow, Place, Target};
 pub use watch::{Change, ChangeKind, ChangePage, ChangedPlace, Scope};

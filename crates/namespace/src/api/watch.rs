@@ -31,6 +31,10 @@ pub enum ChangeKind {
     Attributes,
     /// An extended attribute changed (`to`, where the change was asked for by name).
     Xattr,
+    /// A snapshot of a directory (`to`, unless it is a root) was made.
+    Snapshot,
+    /// One was removed.
+    SnapshotRemoved,
 }
 
 /// A name, as of a change.

@@ -5,8 +5,8 @@
 
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::records::{
-    CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, NODE, NodeRecord, OBJECT,
-    StoredLayout, XATTR, blocks_of, chunk, counter, object, orphan,
+    CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, HELD, NODE, NodeRecord,
+    OBJECT, StoredLayout, XATTR, blocks_of, chunk, counter, object, orphan,
 };
 use crate::{CheckReport, Namespace, Problem, ProblemKind};
 use bytes::Bytes;
@@ -59,7 +59,9 @@ impl Namespace {
         self.each(NODE, at, |key, found| recount.node(key, found))?;
         self.each(XATTR, at, |key, _| recount.xattr(key))?;
         self.each(ENTRY, at, |key, found| recount.entry(key, found))?;
-        self.each(DEATH, at, |key, found| recount.death(key, found))?;
+        for keyspace in [DEATH, HELD] {
+            self.each(keyspace, at, |key, found| recount.death(key, found))?;
+        }
         self.each(CHUNK, at, |key, found| recount.chunk(key, found))?;
         self.each(COUNTER, at, |key, found| recount.counter(key, found))?;
         self.each(OBJECT, at, |key, found| recount.object(key, found))?;

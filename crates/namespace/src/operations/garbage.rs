@@ -1,32 +1,22 @@
-//! Background work: taking removed trees apart, dropping references of dead bodies, naming doomed
-//! blocks.
+//! Background work: taking removed trees apart, raising the floor, naming doomed blocks.
 //!
 //! Invariants:
-//! - a body is reclaimed only when its death is at or below the floor, and the floor is on disk: no
-//!   read that is admitted can need it;
-//! - references are dropped once: the command checks that the death record is as it was read;
+//! - the floor is on disk before anything below it is forgotten;
 //! - a block is named as doomed only when its last reference is gone on disk and its session is
 //!   finished, so nothing can reference it again;
 //! - every command here is bounded, whatever the size of tree or body.
 
-use crate::failure::{contradiction, from_engine, from_shard, malformed};
+use crate::failure::{from_engine, from_shard, malformed};
 use crate::namespace::FloorWritten;
 use crate::plan::Plan;
-use crate::records::{
-    DeadBody, DeathRecord, EntryRecord, Moment, blocks_of, chunk, counter, object, orphan, system,
-};
+use crate::records::{EntryRecord, counter, object, orphan, system};
 use crate::{Context, Namespace, Reclaimed};
 use nokv_engine::{Direction, KeyRange};
-use nokv_shard::{Add, AtZero, Change, Check, Command, Durability, Error, Key, Write};
-use nokv_types::{BlockId, BranchId, Extent, Failure, Name, NodeId, SessionId, TimeNanos, Version};
-use rustc_hash::FxHashMap;
+use nokv_shard::{Command, Durability, Error, Key, Write};
+use nokv_types::{BlockId, BranchId, Failure, Name, NodeId, SessionId, TimeNanos, Version};
 
 /// Entries taken apart by one command.
 const ORPHAN_ENTRIES_PER_COMMAND: usize = 512;
-/// Chunk records of dead bodies dropped by one command: each has up to 1,024 extents.
-const CHUNKS_PER_COMMAND: u32 = 4;
-/// Dead bodies dropped by one command.
-const DEATHS_PER_COMMAND: usize = 256;
 /// The floor moves in steps of this, so that an idle store is not written all the time.
 const FLOOR_STEP_MS: u64 = 60_000;
 /// How long the engine keeps versions below the newest in any case: reads of several steps that
@@ -46,6 +36,7 @@ impl Namespace {
         let _turn = self.inner.reclaiming.lock();
         let mut reclaimed = Reclaimed::default();
         self.take_apart(limit, &mut reclaimed)?;
+        reclaimed.more |= self.expire_snapshots(limit)?;
         self.move_floor(retention_ms)?;
         self.drop_dead(limit, &mut reclaimed)?;
         let trimmed = self.shard().trim(limit).map_err(from_shard)?;
@@ -228,49 +219,6 @@ impl Namespace {
             }
         }
     }
-
-    /// Drops the references of bodies that died at or below the floor.
-    fn drop_dead(&self, limit: usize, reclaimed: &mut Reclaimed) -> Result<(), Failure> {
-        let floor = self.floor();
-        let mut left = limit;
-        loop {
-            let at = self.read_version();
-            let scan = self
-                .engine()
-                .scan(DeadBody::KEYSPACE, KeyRange::all(), at, Direction::Forward)
-                .map_err(from_engine)?;
-            let mut drop = Drop::new(self, at);
-            let mut more = false;
-            for item in scan {
-                let (key, found) = item.map_err(from_engine)?;
-                let flaw = |flaw| malformed(&Key::new(DeadBody::KEYSPACE, &key), &flaw);
-                let body = DeadBody::from_key(&key).map_err(flaw)?;
-                if body.planned > floor {
-                    break;
-                }
-                let record = DeathRecord::decode(&found.value).map_err(flaw)?;
-                let death = record.death.in_record(found.version);
-                if death > floor {
-                    reclaimed.retained += 1;
-                    continue;
-                }
-                if left == 0 {
-                    reclaimed.more = true;
-                    break;
-                }
-                left -= 1;
-                drop.take(&body, record, death)?;
-                if drop.is_full() {
-                    more = true;
-                    break;
-                }
-            }
-            reclaimed.bodies += drop.execute()?;
-            if !more {
-                return Ok(());
-            }
-        }
-    }
 }
 
 fn erase(
@@ -290,106 +238,4 @@ fn erase(
         plan.release(entry)?;
     }
     plan.erase_entry(directory, name)
-}
-
-/// One command that drops references of dead bodies.
-struct Drop<'a> {
-    namespace: &'a Namespace,
-    at: Version,
-    references: FxHashMap<BlockId, i64>,
-    command: Command,
-    chunks: u32,
-    bodies: usize,
-    done: u64,
-}
-
-impl<'a> Drop<'a> {
-    fn new(namespace: &'a Namespace, at: Version) -> Self {
-        Self {
-            namespace,
-            at,
-            references: FxHashMap::default(),
-            command: Command::default(),
-            chunks: 0,
-            bodies: 0,
-            done: 0,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.chunks >= CHUNKS_PER_COMMAND || self.bodies >= DEATHS_PER_COMMAND
-    }
-
-    /// Takes in a body, or as many of its chunks as fit.
-    fn take(
-        &mut self,
-        body: &DeadBody,
-        mut record: DeathRecord,
-        death: Version,
-    ) -> Result<(), Failure> {
-        self.bodies += 1;
-        self.command
-            .checks
-            .push(Check::UnchangedSince(body.key(), self.at));
-        let embedded = std::mem::take(&mut record.embedded);
-        self.unreference(&embedded);
-        while record.chunks > 0 && self.chunks < CHUNKS_PER_COMMAND {
-            record.chunks -= 1;
-            self.chunks += 1;
-            let key = chunk::key(body.node, body.branch, body.generation, record.chunks);
-            let extents = self.extents(&key, record.size)?;
-            self.unreference(&extents);
-            self.command.writes.push(Write::Delete(key));
-        }
-        if record.chunks == 0 {
-            self.done += 1;
-            self.command.writes.push(Write::Delete(body.key()));
-        } else {
-            record.death = Moment::At(death);
-            self.command
-                .writes
-                .push(Write::Put(body.key(), record.encode()));
-        }
-        Ok(())
-    }
-
-    fn extents(&self, key: &Key, size: u64) -> Result<Vec<Extent>, Failure> {
-        let engine = self.namespace.engine();
-        let found = engine
-            .get(key.keyspace(), key.bytes(), self.at)
-            .map_err(from_engine)?;
-        let found = found
-            .ok_or_else(|| contradiction(format!("chunk {key:?} of a dead body is missing")))?;
-        chunk::decode(&found.value, size).map_err(|flaw| malformed(key, &flaw))
-    }
-
-    fn unreference(&mut self, extents: &[Extent]) {
-        for block in blocks_of(extents) {
-            *self.references.entry(block).or_insert(0) -= 1;
-        }
-    }
-
-    /// Returns how many bodies are gone.
-    fn execute(mut self) -> Result<u64, Failure> {
-        if self.bodies == 0 {
-            return Ok(0);
-        }
-        for (block, count) in self.references {
-            let mut add = Add::one(object::key(block), object::REFERENCES, Change::Sum(count));
-            let put = (object::doomed_key(block), bytes::Bytes::new());
-            add.at_zero = Some(AtZero {
-                slot: object::REFERENCES,
-                put,
-            });
-            self.command.adds.push(add);
-        }
-        match self
-            .namespace
-            .shard()
-            .execute(self.command, Durability::Buffered)
-        {
-            Ok(_) => Ok(self.done),
-            Err(error) => Err(from_shard(error)),
-        }
-    }
 }

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod check;
+mod dead_bodies;
 mod garbage;
 mod link;
 mod make;
@@ -14,9 +15,11 @@ mod read;
 mod remove;
 mod rename;
 mod sessions;
+mod snapshots;
 mod usage;
 mod watch;
 mod xattrs;
 
 pub use sessions::SESSION_TTL_MS_MAX;
+pub use snapshots::SNAPSHOT_LEASE_MS_MAX;
 pub use xattrs::{XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX};

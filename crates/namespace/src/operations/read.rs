@@ -40,8 +40,9 @@ impl Namespace {
         target: impl Into<Target<'a>>,
         follow: Follow,
     ) -> Result<Node, Failure> {
-        let (mut reader, root) = self.reader(view)?;
-        find_node(&mut reader, root, target.into(), follow)
+        self.read(view, |mut reader, root| {
+            find_node(&mut reader, root, target.into(), follow)
+        })
     }
 
     /// Up to `limit` (at most `PAGE_ENTRIES_MAX`) entries of a directory after name `after`, with
@@ -66,28 +67,29 @@ impl Namespace {
                 format!("a page of {limit} entries is over {PAGE_ENTRIES_MAX}; read several"),
             ));
         }
-        let (mut reader, root) = self.reader(view)?;
         let target = directory.into();
-        let node = find_node(&mut reader, root, target, Follow::Yes)?;
-        if node.attributes.kind != NodeKind::Directory {
-            return Err(not_directory(&shown(target)));
-        }
-        let mut found = reader.entries(node.id, after, limit + 1)?;
-        let more = found.len() > limit;
-        found.truncate(limit);
-        let (names, records): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let nodes = reader.children(&records)?;
-        let next = if more { names.last().cloned() } else { None };
-        let entries = names
-            .into_iter()
-            .zip(nodes)
-            .map(|(name, node)| DirEntry { name, node })
-            .collect();
-        Ok(Page {
-            version: reader.at,
-            directory: node,
-            entries,
-            next,
+        self.read(view, |mut reader, root| {
+            let node = find_node(&mut reader, root, target, Follow::Yes)?;
+            if node.attributes.kind != NodeKind::Directory {
+                return Err(not_directory(&shown(target)));
+            }
+            let mut found = reader.entries(node.id, after, limit + 1)?;
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let (names, records): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            let nodes = reader.children(&records)?;
+            let next = if more { names.last().cloned() } else { None };
+            let entries = names
+                .into_iter()
+                .zip(nodes)
+                .map(|(name, node)| DirEntry { name, node })
+                .collect();
+            Ok(Page {
+                version: reader.at,
+                directory: node,
+                entries,
+                next,
+            })
         })
     }
 
@@ -98,13 +100,14 @@ impl Namespace {
         view: &View,
         target: impl Into<Target<'a>>,
     ) -> Result<Bytes, Failure> {
-        let (mut reader, root) = self.reader(view)?;
         let target = target.into();
-        let node = find_node(&mut reader, root, target, Follow::No)?;
-        if node.attributes.kind != NodeKind::Symlink {
-            return Err(invalid(format!("{} is not a symbolic link", shown(target))));
-        }
-        reader.link_target(node.id)
+        self.read(view, |mut reader, root| {
+            let node = find_node(&mut reader, root, target, Follow::No)?;
+            if node.attributes.kind != NodeKind::Symlink {
+                return Err(invalid(format!("{} is not a symbolic link", shown(target))));
+            }
+            reader.link_target(node.id)
+        })
     }
 
     /// A file with the extents of its body; what a reader needs to fetch it. Follows a symbolic
@@ -116,29 +119,36 @@ impl Namespace {
         view: &View,
         target: impl Into<Target<'a>>,
     ) -> Result<(Node, Body), Failure> {
-        let (mut reader, root) = self.reader(view)?;
         let target = target.into();
-        let node = find_node(&mut reader, root, target, Follow::Yes)?;
-        match node.attributes.kind {
-            NodeKind::File | NodeKind::Symlink => {}
-            NodeKind::Directory => {
-                return Err(Failure::new(
-                    Reason::IsDirectory,
-                    format!("{} is a directory; it has no body", shown(target)),
-                ));
-            }
-            _ => {
-                return Err(Failure::new(
-                    Reason::NotPermitted,
-                    format!("{} is a special file; it has no body", shown(target)),
-                ));
-            }
-        }
-        let found = reader.node_record(node.id)?;
-        let found = found.ok_or_else(|| contradiction(format!("node {} vanished", node.id)))?;
-        let body = reader.body(node.id, &found.record)?;
-        Ok((node, body))
+        self.read(view, |mut reader, root| body_of(&mut reader, root, target))
     }
+}
+
+fn body_of(
+    reader: &mut Reader<'_>,
+    root: NodeId,
+    target: Target<'_>,
+) -> Result<(Node, Body), Failure> {
+    let node = find_node(reader, root, target, Follow::Yes)?;
+    match node.attributes.kind {
+        NodeKind::File | NodeKind::Symlink => {}
+        NodeKind::Directory => {
+            return Err(Failure::new(
+                Reason::IsDirectory,
+                format!("{} is a directory; it has no body", shown(target)),
+            ));
+        }
+        _ => {
+            return Err(Failure::new(
+                Reason::NotPermitted,
+                format!("{} is a special file; it has no body", shown(target)),
+            ));
+        }
+    }
+    let found = reader.node_record(node.id)?;
+    let found = found.ok_or_else(|| contradiction(format!("node {} vanished", node.id)))?;
+    let body = reader.body(node.id, &found.record)?;
+    Ok((node, body))
 }
 
 /// The node at the end of a walk.

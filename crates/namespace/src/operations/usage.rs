@@ -1,6 +1,7 @@
 //! What a subtree holds.
 
 use super::read::find_node;
+use crate::reader::Reader;
 use crate::{Follow, Namespace, Target, Usage, View};
 use nokv_types::{Failure, NodeId, NodeKind};
 use rustc_hash::FxHashSet;
@@ -13,43 +14,46 @@ impl Namespace {
     ///
     /// **Errors**: as [`Self::lookup`].
     pub fn usage<'a>(&self, view: &View, target: impl Into<Target<'a>>) -> Result<Usage, Failure> {
-        let (mut reader, root) = self.reader(view)?;
-        let top = find_node(&mut reader, root, target.into(), Follow::No)?;
-        let mut usage = Usage {
-            version: reader.at,
-            ..Usage::default()
-        };
-        if top.attributes.kind != NodeKind::Directory {
-            usage.files = 1;
-            usage.bytes = top.attributes.size;
-            return Ok(usage);
-        }
-        let mut pending = vec![top.id];
-        let mut linked: FxHashSet<NodeId> = FxHashSet::default();
-        while let Some(directory) = pending.pop() {
-            usage.directories += 1;
-            let mut after = None;
-            loop {
-                let found = reader.entries(directory, after.as_ref(), STEP_ENTRIES)?;
-                let full = found.len() == STEP_ENTRIES;
-                after = found.last().map(|(name, _)| name.clone());
-                let (directories, files): (Vec<_>, Vec<_>) = found
-                    .into_iter()
-                    .map(|(_, entry)| entry)
-                    .partition(|entry| entry.is_directory());
-                pending.extend(directories.into_iter().map(|entry| entry.node));
-                for node in reader.children(&files)? {
-                    if node.attributes.links > 1 && !linked.insert(node.id) {
-                        continue;
-                    }
-                    usage.files += 1;
-                    usage.bytes = usage.bytes.saturating_add(node.attributes.size);
+        self.read(view, |reader, root| count(reader, root, target.into()))
+    }
+}
+
+fn count(mut reader: Reader<'_>, root: NodeId, target: Target<'_>) -> Result<Usage, Failure> {
+    let top = find_node(&mut reader, root, target, Follow::No)?;
+    let mut usage = Usage {
+        version: reader.at,
+        ..Usage::default()
+    };
+    if top.attributes.kind != NodeKind::Directory {
+        usage.files = 1;
+        usage.bytes = top.attributes.size;
+        return Ok(usage);
+    }
+    let mut pending = vec![top.id];
+    let mut linked: FxHashSet<NodeId> = FxHashSet::default();
+    while let Some(directory) = pending.pop() {
+        usage.directories += 1;
+        let mut after = None;
+        loop {
+            let found = reader.entries(directory, after.as_ref(), STEP_ENTRIES)?;
+            let full = found.len() == STEP_ENTRIES;
+            after = found.last().map(|(name, _)| name.clone());
+            let (directories, files): (Vec<_>, Vec<_>) = found
+                .into_iter()
+                .map(|(_, entry)| entry)
+                .partition(|entry| entry.is_directory());
+            pending.extend(directories.into_iter().map(|entry| entry.node));
+            for node in reader.children(&files)? {
+                if node.attributes.links > 1 && !linked.insert(node.id) {
+                    continue;
                 }
-                if !full {
-                    break;
-                }
+                usage.files += 1;
+                usage.bytes = usage.bytes.saturating_add(node.attributes.size);
+            }
+            if !full {
+                break;
             }
         }
-        Ok(usage)
     }
+    Ok(usage)
 }

@@ -13,9 +13,7 @@ use crate::records::event::{At, Event, EventKind, Events};
 use crate::walk::Source;
 use crate::{Change, ChangeKind, ChangePage, ChangedPlace, Namespace, Scope, View};
 use nokv_shard::{Key, LogPage};
-use nokv_types::{
-    Failure, MountId, NodeId, NodeKind, NsPath, PATH_COMPONENTS_MAX, Reason, Version,
-};
+use nokv_types::{Failure, MountId, NodeId, NodeKind, Reason, Version};
 use std::time::Duration;
 
 impl Namespace {
@@ -127,6 +125,8 @@ impl Listener<'_> {
             EventKind::Attributes => ChangeKind::Attributes,
             EventKind::Xattr => ChangeKind::Xattr,
             EventKind::Exchanged => ChangeKind::Exchanged,
+            EventKind::Snapshot => ChangeKind::Snapshot,
+            EventKind::SnapshotRemoved => ChangeKind::SnapshotRemoved,
         };
         Ok(Some(Change {
             version: self.version,
@@ -173,28 +173,8 @@ impl Listener<'_> {
         let Some((directory, name)) = at else {
             return Ok(None);
         };
-        let mut names = vec![name.clone()];
-        let mut current = directory;
-        while current != self.root && names.len() <= PATH_COMPONENTS_MAX {
-            match reader
-                .node_record(current)?
-                .and_then(|found| found.record.place)
-            {
-                Some(place) => {
-                    names.push(place.name);
-                    current = place.parent;
-                }
-                None => break,
-            }
-        }
-        let path = match current == self.root {
-            true => names
-                .iter()
-                .rev()
-                .try_fold(NsPath::root(), |path, name| path.join(name))
-                .ok(),
-            false => None,
-        };
+        let parent = reader.path_of(self.root, directory)?;
+        let path = parent.and_then(|parent| parent.join(&name).ok());
         Ok(Some(ChangedPlace {
             directory,
             name,

@@ -32,11 +32,12 @@ impl Namespace {
         name: &[u8],
     ) -> Result<Bytes, Failure> {
         let target = target.into();
-        let (mut reader, root) = self.reader(view)?;
-        let node = find_node(&mut reader, root, target, follow)?;
-        reader
-            .xattr(node.id, name)?
-            .ok_or_else(|| missing(&shown(target), name))
+        self.read(view, |mut reader, root| {
+            let node = find_node(&mut reader, root, target, follow)?;
+            reader
+                .xattr(node.id, name)?
+                .ok_or_else(|| missing(&shown(target), name))
+        })
     }
 
     /// The names of the extended attributes, in byte order; at most [`XATTRS_MAX`].
@@ -48,9 +49,11 @@ impl Namespace {
         target: impl Into<Target<'a>>,
         follow: Follow,
     ) -> Result<Vec<Bytes>, Failure> {
-        let (mut reader, root) = self.reader(view)?;
-        let node = find_node(&mut reader, root, target.into(), follow)?;
-        reader.xattr_names(node.id)
+        let target = target.into();
+        self.read(view, |mut reader, root| {
+            let node = find_node(&mut reader, root, target, follow)?;
+            reader.xattr_names(node.id)
+        })
     }
 
     /// Sets or removes an extended attribute; `ctime` becomes the context's time.

@@ -133,6 +133,11 @@ impl Plan<'_> {
         Ok(counter)
     }
 
+    /// One more check.
+    pub(crate) fn check(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
     /// One more write.
     pub(crate) fn write(&mut self, write: Write) {
         self.writes.push(write);

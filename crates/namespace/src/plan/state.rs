@@ -9,7 +9,7 @@ use crate::walk::Source;
 use crate::{Context, Parents};
 use bytes::Bytes;
 use nokv_shard::{Check, Shard, Write};
-use nokv_types::{BlockId, Failure, Name, NodeId, SessionId, TimeNanos};
+use nokv_types::{BlockId, Failure, Name, NodeId, SessionId, TimeNanos, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How a plan depends on where directories are.
@@ -67,6 +67,10 @@ pub(crate) struct Plan<'a> {
     pub(super) checks: Vec<Check>,
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<Event>,
+    /// A version that the command pins.
+    pinned: Option<Version>,
+    /// A version that it pins no longer.
+    unpinned: Option<Version>,
 }
 
 impl<'a> Plan<'a> {
@@ -95,6 +99,8 @@ impl<'a> Plan<'a> {
             checks: Vec::new(),
             writes: Vec::new(),
             events: Vec::new(),
+            pinned: None,
+            unpinned: None,
         }
     }
 
@@ -108,11 +114,26 @@ impl<'a> Plan<'a> {
         self.topology == Topology::Moves || self.removes_directory
     }
 
+    /// Says that the command pins this version.
+    pub(crate) fn pins_version(&mut self, version: Version) {
+        self.pinned = Some(version);
+    }
+
+    /// Says that the command pins this version no longer.
+    pub(crate) fn unpins_version(&mut self, version: Version) {
+        self.unpinned = Some(version);
+    }
+
+    /// The version that it pins, and the one that it pins no longer.
+    pub(crate) fn pinning(&self) -> (Option<Version>, Option<Version>) {
+        (self.pinned, self.unpinned)
+    }
+
     /// The record of a node, unchecked: no decision may rest on it.
     pub(crate) fn peek_node(&self, node: NodeId) -> Result<Option<Found<NodeRecord>>, Failure> {
         match self.nodes.get(&node) {
             Some(planned) => {
-                let version = nokv_types::Version::ZERO;
+                let version = Version::ZERO;
                 Ok(planned
                     .record
                     .clone()

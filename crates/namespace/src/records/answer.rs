@@ -4,12 +4,14 @@
 //! goes through a codec. The version of the command is not known when the answer is encoded:
 //! [`Answer::stamp`] puts it in, the first time and every time.
 
-use super::FORMAT;
 use super::node::{decode_kind, encode_kind};
-use crate::{BodyStorage, BodySummary, Changed, Node, Published, Removed, Renamed};
+use super::{FORMAT, snapshot};
+use crate::{BodyStorage, BodySummary, Changed, Node, Published, Removed, Renamed, Snapshot};
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
-use nokv_types::{Attributes, BranchId, Digest, Generation, NodeId, NsPath, TimeNanos, Version};
+use nokv_types::{
+    Attributes, BranchId, Digest, Generation, NodeId, NsPath, SnapshotName, TimeNanos, Version,
+};
 
 /// An answer that can be kept.
 pub(crate) trait Answer: Sized {
@@ -86,6 +88,26 @@ impl Answer for Removed {
     fn stamp(&mut self, version: Version) {
         self.version = version;
     }
+}
+
+impl Answer for Snapshot {
+    fn encode(&self) -> Bytes {
+        let mut encoder = Encoder::new(FORMAT);
+        encoder.bytes(self.name.as_str().as_bytes());
+        snapshot::encode_fields(&mut encoder, self);
+        encoder.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        let name = std::str::from_utf8(decoder.bytes("name")?).ok();
+        let name = name.and_then(|name| SnapshotName::parse(name).ok());
+        let name = name.ok_or_else(|| decoder.malformed("the name of a snapshot", "another"))?;
+        snapshot::decode_fields(name, &mut decoder)
+    }
+
+    /// A snapshot is of the version that it shows, not of its command.
+    fn stamp(&mut self, _version: Version) {}
 }
 
 impl Answer for Vec<Published> {

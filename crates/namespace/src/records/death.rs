@@ -1,15 +1,18 @@
-//! Family `death`: bodies that were replaced or removed, until no retained version can see them.
+//! Families `death` and `held`: bodies that were replaced or removed, until no retained version can
+//! see them. A death that the floor has passed while a pin still sees the body waits in `held`
+//! under that pin, so that what waits in `death` is what the floor has not passed.
 //!
 //! Invariants:
 //! - written by the command that takes the body out of sight, at whose version it dies;
 //! - the key begins with the version that the command was planned at, which is a little below the
-//!   death: a scan in key order meets the oldest deaths first.
+//!   death: a scan in key order meets the oldest deaths first;
+//! - a held body is held under the newest pin between its birth and its death, and nowhere else.
 //!
 //! **Shape**: format, birth (8), death (varint, 0: of this record), size, then as many extents as
 //! the node record held, then the number of chunk records.
 
 use super::body::{decode_extents, encode_extents};
-use super::{DEATH, FORMAT, Moment, StoredBody, StoredLayout, node_and_branch};
+use super::{DEATH, FORMAT, HELD, Moment, StoredBody, StoredLayout, node_and_branch};
 use bytes::Bytes;
 use nokv_engine::Keyspace;
 use nokv_shard::Key;
@@ -41,18 +44,29 @@ pub(crate) struct DeadBody {
 
 impl DeadBody {
     pub(crate) const KEYSPACE: Keyspace = DEATH;
+    pub(crate) const HELD_KEYSPACE: Keyspace = HELD;
 
     pub(crate) fn key(&self) -> Key {
+        self.key_in(DEATH, self.planned)
+    }
+
+    /// The key of the body while it is held under a pin.
+    pub(crate) fn held_key(&self, pin: Version) -> Key {
+        self.key_in(HELD, pin)
+    }
+
+    fn key_in(&self, keyspace: Keyspace, order: Version) -> Key {
         Key::from_parts(
-            DEATH,
+            keyspace,
             &[
-                &self.planned.as_u64().to_be_bytes(),
+                &order.as_u64().to_be_bytes(),
                 &node_and_branch(self.node, self.branch),
                 &self.generation.get().to_be_bytes(),
             ],
         )
     }
 
+    /// The body in a key; of a held one, `planned` is the pin.
     pub(crate) fn from_key(key: &[u8]) -> Result<Self, Malformed> {
         let flaw = || Malformed {
             offset: 0,

@@ -27,6 +27,10 @@ pub(crate) enum EventKind {
     Xattr,
     /// Two names (`from`, `to`) changed places; `displaced` is the other node.
     Exchanged,
+    /// A snapshot of a directory (`to`, unless it is a root) was made.
+    Snapshot,
+    /// One was removed.
+    SnapshotRemoved,
 }
 
 /// A name in a directory.
@@ -97,6 +101,8 @@ impl Event {
             EventKind::Attributes => 5,
             EventKind::Xattr => 6,
             EventKind::Exchanged => 7,
+            EventKind::Snapshot => 8,
+            EventKind::SnapshotRemoved => 9,
         });
         encoder.u64(self.node.as_u64());
         encode_kind(encoder, self.node_kind);
@@ -124,6 +130,8 @@ impl Event {
             5 => EventKind::Attributes,
             6 => EventKind::Xattr,
             7 => EventKind::Exchanged,
+            8 => EventKind::Snapshot,
+            9 => EventKind::SnapshotRemoved,
             kind => return Err(decoder.malformed("event kind 1 to 7", kind)),
         };
         let node = NodeId::from_u64(decoder.u64("node")?);

@@ -18,6 +18,9 @@
 //! | 10 | doomed | session, sequence | empty |
 //! | 11 | orphan | node, branch | empty |
 //! | 12 | system | name | see [`system`] |
+//! | 13 | pin | version, owner | empty |
+//! | 14 | snapshot | 0, mount, name / 1, due, mount, name | [`snapshot`] / empty |
+//! | 15 | held | pinned version, node, branch, generation | [`DeathRecord`] |
 //! | 240.. | log, dedupe | | the shard's |
 
 pub(crate) mod answer;
@@ -31,9 +34,11 @@ mod mount;
 mod node;
 pub(crate) mod object;
 pub(crate) mod orphan;
+pub(crate) mod pin;
 #[cfg(test)]
 mod records_test;
 mod session;
+pub(crate) mod snapshot;
 mod spot;
 pub(crate) mod system;
 pub(crate) mod xattr;
@@ -61,7 +66,11 @@ pub(crate) const DOOMED: Keyspace = Keyspace::new(10);
 pub(crate) const ORPHAN: Keyspace = Keyspace::new(11);
 pub(crate) const SYSTEM: Keyspace = Keyspace::new(12);
 
-const _: () = assert!(SYSTEM.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
+pub(crate) const PIN: Keyspace = Keyspace::new(13);
+pub(crate) const SNAPSHOT: Keyspace = Keyspace::new(14);
+pub(crate) const HELD: Keyspace = Keyspace::new(15);
+
+const _: () = assert!(HELD.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
 
 /// The format byte of every record so far.
 pub(crate) const FORMAT: u8 = 1;

@@ -142,7 +142,8 @@ prop_compose! {
     fn event()(
         kind in prop::sample::select(vec![
             EventKind::Created, EventKind::Removed, EventKind::Renamed, EventKind::Published,
-            EventKind::Attributes, EventKind::Xattr, EventKind::Exchanged,
+            EventKind::Attributes, EventKind::Xattr, EventKind::Exchanged, EventKind::Snapshot,
+            EventKind::SnapshotRemoved,
         ]),
         node in node_id(), node_kind in kind(), generation: u64, size: u64,
         from in proptest::option::of((node_id(), name())),

@@ -26,6 +26,7 @@ pub(crate) fn mounts() -> Key {
     Key::new(SYSTEM, b"mounts")
 }
 
+/// Raised by the collector. A command that pins a version checks that it did not change.
 pub(crate) fn floor() -> Key {
     Key::new(SYSTEM, b"floor")
 }

@@ -6,5 +6,6 @@ mod garbage;
 mod model;
 mod operations;
 mod races;
+mod snapshots;
 mod support;
 mod watch;

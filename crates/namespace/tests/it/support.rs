@@ -47,6 +47,11 @@ impl Store {
         }
     }
 
+    /// Milliseconds since 1970.
+    pub(crate) fn now(&self) -> u64 {
+        nokv_env::Clock::now_millis(&*self.clock)
+    }
+
     pub(crate) fn view(&self) -> View {
         View::latest(self.namespace.default_mount())
     }

@@ -1,0 +1,44 @@
+//! Family `pin`: versions that must stay exactly readable, each with who needs it.
+//!
+//! Invariant: a pin is written only by a command that checks that the version was readable when it
+//! was applied: at or above the floor, or pinned already.
+//!
+//! **Shape**: key: version (8), owner kind (1), owner; the record is empty, without format byte.
+
+use super::PIN;
+use nokv_engine::Keyspace;
+use nokv_shard::Key;
+use nokv_shard::codec::Malformed;
+use nokv_types::Version;
+
+pub(crate) const KEYSPACE: Keyspace = PIN;
+
+/// Who needs a pinned version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PinOwner<'a> {
+    /// A snapshot, by the key of its record.
+    Snapshot(&'a Key),
+}
+
+pub(crate) fn key(version: Version, owner: PinOwner<'_>) -> Key {
+    let (kind, owner) = match owner {
+        PinOwner::Snapshot(key) => (1, key.bytes()),
+    };
+    Key::from_parts(PIN, &[&version.as_u64().to_be_bytes(), &[kind], owner])
+}
+
+/// What the keys of all pins of a version begin with.
+pub(crate) fn prefix(version: Version) -> Key {
+    Key::new(PIN, &version.as_u64().to_be_bytes())
+}
+
+/// The version in a key.
+pub(crate) fn version(key: &[u8]) -> Result<Version, Malformed> {
+    let bytes = key.get(..8).and_then(|bytes| bytes.try_into().ok());
+    let bytes = bytes.ok_or_else(|| Malformed {
+        offset: 0,
+        expected: "at least 8 bytes",
+        got: key.len().to_string(),
+    })?;
+    Ok(Version::from_u64(u64::from_be_bytes(bytes)))
+}

@@ -5,7 +5,8 @@
 //!   hold, else it plans again, at most [`ATTEMPTS_MAX`] times;
 //! - the floor (what can still be read) is on disk before anything below it is forgotten, and never
 //!   goes back;
-//! - a read that began at a version which is forgotten before it ends fails: it may have seen a part.
+//! - a read that began at a version which is forgotten before it ends fails: it may have seen a
+//!   part.
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};

@@ -180,7 +180,9 @@ mod tests {
 
         #[test]
         fn the_newest_pin_of_a_life_is_found(
-            pins in proptest::collection::btree_set(0..30_u8, 0..8), birth in 0..30_u8, life in 0..30_u8,
+            pins in proptest::collection::btree_set(0..30_u8, 0..8),
+            birth in 0..30_u8,
+            life in 0..30_u8,
         ) {
             let pins: Vec<_> = pins.into_iter().map(version).collect();
             let (birth, death) = (version(birth), version(birth + life));

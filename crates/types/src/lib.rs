@@ -5,8 +5,8 @@
 //! can be mixed up. This crate does no I/O, knows no key layout and no wire format.
 //!
 //! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are
-//! called), [`as_of`] (moments of the past), [`attributes`] (what a node is), [`body`] (where its bytes are), [`failure`] (what can
-//! go wrong).
+//! called), [`as_of`] (moments of the past), [`attributes`] (what a node is), [`body`] (where its
+//! bytes are), [`failure`] (what can go wrong).
 
 mod as_of;
 mod attributes;

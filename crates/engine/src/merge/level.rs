@@ -72,7 +72,7 @@ impl LevelCursor {
         if let Some(cursor) = &mut self.cursor {
             cursor.seek_to_first()?;
         }
-        self.find_up()
+        self.find_up(TableCursor::seek_to_first)
     }
 
     pub(crate) fn seek_to_last(&mut self) -> Result<(), Error> {
@@ -80,7 +80,7 @@ impl LevelCursor {
         if let Some(cursor) = &mut self.cursor {
             cursor.seek_to_last()?;
         }
-        self.find_down()
+        self.find_down(TableCursor::seek_to_last)
     }
 
     /// To the first entry at or after `(key, version)`.
@@ -93,7 +93,9 @@ impl LevelCursor {
         if let Some(cursor) = &mut self.cursor {
             cursor.seek(key, version)?;
         }
-        self.find_up()
+        // A table may end, by a range tombstone, at the first key of the next one, whose versions
+        // have to be sought through too.
+        self.find_up(|cursor| cursor.seek(key, version))
     }
 
     /// To the last entry at or before `(key, version)`.
@@ -104,7 +106,7 @@ impl LevelCursor {
         if let Some(cursor) = &mut self.cursor {
             cursor.seek_for_prev(key, version)?;
         }
-        self.find_down()
+        self.find_down(|cursor| cursor.seek_for_prev(key, version))
     }
 
     #[inline]
@@ -116,7 +118,7 @@ impl LevelCursor {
         if cursor.is_valid() {
             return Ok(());
         }
-        self.find_up()
+        self.find_up(TableCursor::seek_to_first)
     }
 
     #[inline]
@@ -128,12 +130,15 @@ impl LevelCursor {
         if cursor.is_valid() {
             return Ok(());
         }
-        self.find_down()
+        self.find_down(TableCursor::seek_to_last)
     }
 
-    /// While the current table has no more entries, the next one's first, unless it is beyond the
-    /// bounds.
-    fn find_up(&mut self) -> Result<(), Error> {
+    /// While the current table has no more entries, where `place` goes in the next one, unless it
+    /// is beyond the bounds.
+    fn find_up(
+        &mut self,
+        place: impl Fn(&mut TableCursor) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         while self
             .cursor
             .as_ref()
@@ -148,14 +153,17 @@ impl LevelCursor {
                 self.cursor = None;
             }
             if let Some(cursor) = &mut self.cursor {
-                cursor.seek_to_first()?;
+                place(cursor)?;
             }
         }
         Ok(())
     }
 
     /// As [`LevelCursor::find_up`], downwards.
-    fn find_down(&mut self) -> Result<(), Error> {
+    fn find_down(
+        &mut self,
+        place: impl Fn(&mut TableCursor) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         while self
             .cursor
             .as_ref()
@@ -170,7 +178,7 @@ impl LevelCursor {
                 self.cursor = None;
             }
             if let Some(cursor) = &mut self.cursor {
-                cursor.seek_to_last()?;
+                place(cursor)?;
             }
         }
         Ok(())

@@ -29,12 +29,18 @@ fn keys() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(0..3_u8, 0..4)
 }
 
-/// Entries with the number of the run that has them.
+/// Entries with the number of the run that has them. With one letter there are few keys, so that
+/// they have more versions than are stepped over before a seek.
 fn runs() -> impl Strategy<Value = Vec<Vec<OwnedEntry>>> {
-    let entry = (keys(), 1..40_u64, 0..5_u64, 0..4_usize);
+    (1..4_u8).prop_flat_map(runs_of)
+}
+
+fn runs_of(letters: u8) -> impl Strategy<Value = Vec<Vec<OwnedEntry>>> {
+    let key = proptest::collection::vec(0..letters, 0..4);
+    let entry = (key, 1..40_u64, 0..5_u64, 0..3_usize);
     proptest::collection::vec(entry, 0..160).prop_map(|entries| {
         let mut seen = BTreeMap::new();
-        let mut runs = vec![Vec::new(); 4];
+        let mut runs = vec![Vec::new(); 3];
         for (key, version, kind, run) in entries {
             // Several runs may have the same entry, but then the same.
             let kind = *seen.entry((key.clone(), version)).or_insert(kind);
@@ -51,7 +57,7 @@ fn runs() -> impl Strategy<Value = Vec<Vec<OwnedEntry>>> {
 
 fn tombstones() -> impl Strategy<Value = Vec<RangeTombstone>> {
     let one = (keys(), keys(), 1..40_u64);
-    proptest::collection::vec(one, 0..3).prop_map(|ranges| {
+    proptest::collection::vec(one, 0..4).prop_map(|ranges| {
         let ranges = ranges.into_iter().filter(|(start, end, _)| start < end);
         ranges
             .map(|(start, end, version)| RangeTombstone {
@@ -63,7 +69,11 @@ fn tombstones() -> impl Strategy<Value = Vec<RangeTombstone>> {
     })
 }
 
-/// Cuts a run into tables of a level, never between versions of a key.
+/// Keys of a table: few, so that a level has several.
+const TABLE_KEYS: usize = 1;
+
+/// Cuts a run into tables of a level, never between versions of a key, and the range tombstones
+/// where the tables begin: a table may end at the first key of the next one.
 fn level(run: &[OwnedEntry], tombstones: &[RangeTombstone]) -> Arc<[Arc<Table>]> {
     let options = TableOptions {
         block_bytes: 60,
@@ -72,13 +82,39 @@ fn level(run: &[OwnedEntry], tombstones: &[RangeTombstone]) -> Arc<[Arc<Table>]>
     };
     let groups: Vec<_> = run.chunk_by(|a, b| a.key == b.key).collect();
     let mut tables = Vec::new();
-    for (id, groups) in groups.chunks(5).enumerate() {
-        tables.push(table(id as u64, &groups.concat(), &[], options));
+    for (id, own) in groups.chunks(TABLE_KEYS).enumerate() {
+        let start = if id == 0 {
+            &[]
+        } else {
+            own[0][0].key.as_slice()
+        };
+        let next = groups
+            .get((id + 1) * TABLE_KEYS)
+            .map(|next| next[0].key.as_slice());
+        let own_tombstones = clipped(tombstones, start, next);
+        tables.push(table(id as u64, &own.concat(), &own_tombstones, options));
     }
-    if !tombstones.is_empty() {
+    if tables.is_empty() && !tombstones.is_empty() {
         tables = vec![table(99, run, tombstones, options)];
     }
     tables.into()
+}
+
+fn clipped(tombstones: &[RangeTombstone], start: &[u8], end: Option<&[u8]>) -> Vec<RangeTombstone> {
+    let clip = |tombstone: &RangeTombstone| RangeTombstone {
+        start: tombstone.start.as_slice().max(start).to_vec(),
+        end: end
+            .map_or(tombstone.end.as_slice(), |end| {
+                tombstone.end.as_slice().min(end)
+            })
+            .to_vec(),
+        version: tombstone.version,
+    };
+    tombstones
+        .iter()
+        .map(clip)
+        .filter(|tombstone| tombstone.start < tombstone.end)
+        .collect()
 }
 
 fn cursor(tables: &Arc<[Arc<Table>]>, lower: Option<&[u8]>, upper: Option<&[u8]>) -> LevelCursor {
@@ -122,7 +158,7 @@ fn visible(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_scan_shows_each_visible_key_once(

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 use nokv_art::ValueRef;
 use nokv_types::Version;
 
-use crate::entry::EntryKind;
+use crate::{entry::EntryKind, table::BlockSlice};
 
 /// A value and the version that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ enum Source {
     Shared(Bytes),
     /// But for so many bytes at its beginning.
     Arena(ValueRef, usize),
+    Block(BlockSlice),
 }
 
 impl Value {
@@ -60,6 +61,7 @@ impl Value {
         match &mut self.0 {
             Source::Shared(bytes) => bytes.advance(count.min(bytes.len())),
             Source::Arena(_, start) => *start += count,
+            Source::Block(slice) => slice.advance(count),
         }
         self
     }
@@ -79,6 +81,7 @@ impl Value {
                 bytes.advance(start.min(bytes.len()));
                 bytes
             }
+            Source::Block(value) => Bytes::from_owner(value),
         }
     }
 }
@@ -89,6 +92,12 @@ impl From<Bytes> for Value {
     }
 }
 
+impl From<BlockSlice> for Value {
+    fn from(slice: BlockSlice) -> Self {
+        Self(Source::Block(slice))
+    }
+}
+
 impl Deref for Value {
     type Target = [u8];
 
@@ -96,6 +105,7 @@ impl Deref for Value {
         match &self.0 {
             Source::Shared(bytes) => bytes,
             Source::Arena(value, start) => value.get(*start..).unwrap_or_default(),
+            Source::Block(value) => value,
         }
     }
 }

@@ -4,12 +4,14 @@
 //! queue and does not push out what is read again and again. Compactions and verifications don't
 //! fill it at all ([`FillCache::No`]).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::table::{DataBlock, IndexBlock};
+use crate::table::Payload;
 
 /// Memory of an entry beside the block's bytes: slot, key, hash table, ghost, and the heads of the
 /// allocations.
@@ -24,6 +26,13 @@ const SHARD_BYTES_MIN: usize = 4 << 20;
 
 const SHARDS_MAX: usize = 64;
 
+/// Tables keep index partitions of at most this part of the budget; beyond it, partitions compete
+/// with data blocks for the cache.
+const PINNED_PART: u64 = 4;
+
+/// Memory of a kept partition beside its bytes.
+const PINNED_BYTES: usize = 128;
+
 /// Which block.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct BlockKey {
@@ -31,11 +40,11 @@ pub(crate) struct BlockKey {
     pub(crate) offset: u64,
 }
 
-/// A decoded block; a clone shares its bytes.
+/// A block, checked and decompressed; a clone shares its bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum CachedBlock {
-    Data(DataBlock),
-    Partition(IndexBlock),
+    Data(Payload),
+    Partition(Payload),
 }
 
 /// Whether blocks that were not in the cache are put there.
@@ -60,11 +69,8 @@ struct Bytes;
 
 impl Weighter<BlockKey, CachedBlock> for Bytes {
     fn weight(&self, _: &BlockKey, block: &CachedBlock) -> u64 {
-        let bytes = match block {
-            CachedBlock::Data(block) => block.bytes().len(),
-            CachedBlock::Partition(index) => index.byte_count(),
-        };
-        (bytes + ENTRY_BYTES) as u64
+        let (CachedBlock::Data(payload) | CachedBlock::Partition(payload)) = block;
+        (payload.len() + ENTRY_BYTES) as u64
     }
 }
 
@@ -73,6 +79,9 @@ impl Weighter<BlockKey, CachedBlock> for Bytes {
 /// **Concurrency**: any thread; a lookup takes one shard's lock for reading.
 pub(crate) struct BlockCache {
     blocks: Cache<BlockKey, CachedBlock, Bytes>,
+    budget_bytes: u64,
+    /// What tables keep for themselves: taken from the budget of the blocks.
+    pinned_bytes: AtomicU64,
 }
 
 impl BlockCache {
@@ -92,7 +101,38 @@ impl BlockCache {
         let lifecycle = DefaultLifecycle::default();
         Self {
             blocks: Cache::with_options(options, Bytes, DefaultHashBuilder::default(), lifecycle),
+            budget_bytes: budget_bytes as u64,
+            pinned_bytes: AtomicU64::new(0),
         }
+    }
+
+    /// Asks to keep so many bytes outside of the cache, on its budget; whether that is granted.
+    pub(crate) fn pin(&self, bytes: usize) -> bool {
+        let bytes = (bytes + PINNED_BYTES) as u64;
+        let limit = self.budget_bytes / PINNED_PART;
+        let add = |pinned: u64| pinned.checked_add(bytes).filter(|sum| *sum <= limit);
+        let order = Ordering::Relaxed;
+        let is_granted = self.pinned_bytes.fetch_update(order, order, add).is_ok();
+        if is_granted {
+            self.fit();
+        }
+        is_granted
+    }
+
+    /// Gives back what [`BlockCache::pin`] granted, for `count` blocks together.
+    pub(crate) fn unpin(&self, bytes: usize, count: usize) {
+        if count > 0 {
+            let bytes = (bytes + count * PINNED_BYTES) as u64;
+            self.pinned_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.fit();
+        }
+    }
+
+    /// Leaves to the blocks what tables do not keep.
+    fn fit(&self) {
+        let pinned = self.pinned_bytes.load(Ordering::Relaxed);
+        self.blocks
+            .set_capacity(self.budget_bytes.saturating_sub(pinned).max(1));
     }
 
     /// A block, if it is there; a reader that does not fill leaves no trace of having asked.
@@ -113,7 +153,7 @@ impl BlockCache {
 
     pub(crate) fn figures(&self) -> CacheFigures {
         CacheFigures {
-            bytes: self.blocks.weight(),
+            bytes: self.blocks.weight() + self.pinned_bytes.load(Ordering::Relaxed),
             hit_count: self.blocks.hits(),
             miss_count: self.blocks.misses(),
         }
@@ -131,9 +171,7 @@ mod tests {
     use super::*;
 
     fn partition(bytes: usize) -> CachedBlock {
-        let mut payload = vec![0; bytes - 20];
-        payload.extend_from_slice(&[0; 20]);
-        CachedBlock::Partition(IndexBlock::parse(payload.into()).expect("an empty index"))
+        CachedBlock::Partition(vec![0; bytes].into())
     }
 
     fn key(offset: u64) -> BlockKey {
@@ -169,6 +207,28 @@ mod tests {
         }
         let kept = (0..200).filter(|offset| cache.get(key(*offset), FillCache::No).is_some());
         assert!(kept.count() >= 190);
+    }
+
+    #[test]
+    fn what_tables_keep_is_a_part_of_the_budget() {
+        let budget = 8 << 20;
+        let cache = BlockCache::new(budget);
+        let mut granted = 0;
+        while cache.pin(32 << 10) {
+            granted += 1;
+        }
+        assert!(
+            (granted * (32 << 10)..budget).contains(&(budget / 4 - 1000)),
+            "{granted}"
+        );
+        for offset in 0..2000 {
+            cache.insert(key(offset), partition(8000), FillCache::Yes);
+            assert!(cache.figures().bytes <= budget as u64);
+        }
+        assert!(cache.figures().bytes >= budget as u64 * 9 / 10);
+        cache.unpin(granted * (32 << 10), granted);
+        assert!(cache.figures().bytes <= budget as u64 * 4 / 5);
+        assert!(cache.pin(32 << 10));
     }
 
     #[test]

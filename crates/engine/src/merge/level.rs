@@ -6,12 +6,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::{
     Error,
     entry::EntryKind,
-    table::{CursorOptions, Table, TableCursor},
+    table::{BlockSlice, CursorOptions, Table, TableCursor},
 };
 
 /// A cursor over the entries of the tables, at an entry or at none.
@@ -61,10 +59,10 @@ impl LevelCursor {
         self.cursor.as_ref().map_or(&[], TableCursor::value)
     }
 
-    pub(crate) fn value_bytes(&self) -> Bytes {
+    pub(crate) fn value_bytes(&self) -> BlockSlice {
         self.cursor
             .as_ref()
-            .map_or_else(Bytes::new, TableCursor::value_bytes)
+            .map_or_else(BlockSlice::default, TableCursor::value_bytes)
     }
 
     pub(crate) fn seek_to_first(&mut self) -> Result<(), Error> {

@@ -4,10 +4,8 @@
 //! Invariant: of the versions of a key exactly one entry is shown, or none if all are newer; a key
 //! with very many versions is not walked through but sought past ([`STEPS_MAX`]).
 
-use bytes::Bytes;
-
 use super::{level::LevelCursor, scan::Source};
-use crate::{Direction, Error, Value, entry::EntryKind};
+use crate::{Direction, Error, Value, entry::EntryKind, table::BlockSlice};
 
 /// Versions stepped over one by one before a seek: a seek costs about as much as eight steps.
 const STEPS_MAX: usize = 8;
@@ -20,7 +18,7 @@ pub(crate) struct TableSource {
     /// The key shown last (forward), or shown now (in reverse).
     key: Vec<u8>,
     /// In reverse, what is shown: the cursor has gone past it to know that it is the newest.
-    found: Option<(u64, EntryKind, Bytes)>,
+    found: Option<(u64, EntryKind, BlockSlice)>,
 }
 
 impl TableSource {

@@ -6,9 +6,7 @@
 
 use std::{cmp::Ordering, ops::Range};
 
-use bytes::Bytes;
-
-use super::{data_block::DataBlock, entry::Entry, malformed::Malformed};
+use super::{data_block::DataBlock, entry::Entry, malformed::Malformed, payload::BlockSlice};
 use crate::entry::EntryKind;
 
 /// A cursor over a block that it holds; it stands at an entry, or at none.
@@ -76,10 +74,10 @@ impl BlockCursor {
     }
 
     /// The value as a slice of the block that keeps it in memory.
-    pub(crate) fn value_bytes(&self) -> Bytes {
+    pub(crate) fn value_bytes(&self) -> BlockSlice {
         match (&self.block, &self.current) {
-            (Some(block), Some(entry)) => block.bytes().slice(entry.value()),
-            _ => Bytes::new(),
+            (Some(block), Some(entry)) => block.payload().clone().into_slice(entry.value()),
+            _ => BlockSlice::default(),
         }
     }
 

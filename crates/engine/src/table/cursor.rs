@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    block_cursor::BlockCursor, index_block::IndexBlock, layout::Handle, malformed::Malformed,
+    block_cursor::BlockCursor, index_block::IndexBlock, malformed::Malformed, payload::BlockSlice,
     read_ahead::ReadAhead, reader::Table,
 };
 use crate::{Error, cache::FillCache, entry::EntryKind};
@@ -51,7 +51,6 @@ pub(crate) struct TableCursor {
 
 struct Partition {
     index: usize,
-    handle: Handle,
     block: IndexBlock,
 }
 
@@ -99,7 +98,7 @@ impl TableCursor {
     }
 
     /// The value, not copied, as a slice that keeps its block in memory.
-    pub(crate) fn value_bytes(&self) -> Bytes {
+    pub(crate) fn value_bytes(&self) -> BlockSlice {
         self.block.value_bytes()
     }
 
@@ -280,17 +279,12 @@ impl TableCursor {
         if index >= top.entry_count() {
             return Ok(());
         }
-        let handle = self.table.partition_handle(index)?;
         let fill = match self.options.reading {
             Reading::Cached => FillCache::Yes,
             Reading::Ahead => FillCache::No,
         };
-        let block = self.table.partition(handle, fill)?;
-        self.partition = Some(Partition {
-            index,
-            handle,
-            block,
-        });
+        let block = self.table.partition(index, fill)?.into_owned();
+        self.partition = Some(Partition { index, block });
         Ok(())
     }
 
@@ -309,7 +303,7 @@ impl TableCursor {
     }
 
     fn sound<T>(&self, partition: &Partition, answer: Result<T, Malformed>) -> Result<T, Error> {
-        answer.map_err(|error| self.table.damaged(partition.handle, error))
+        answer.map_err(|error| self.table.partition_damaged(partition.index, error))
     }
 
     #[cold]

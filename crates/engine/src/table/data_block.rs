@@ -6,21 +6,20 @@
 
 use std::cmp::Ordering;
 
-use bytes::Bytes;
-
 use super::{
     data_builder::common_prefix,
     entry::{Entry, VersionForm, decode},
     heads::{Heads, head},
     layout::{HEAD_BYTES, data_tail},
     malformed::Malformed,
+    payload::{BlockSlice, Payload},
 };
 use crate::bytes_at::{u32_at, u64_at};
 
 /// The payload of a data block with its tail parsed. A clone shares the bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct DataBlock {
-    bytes: Bytes,
+    bytes: Payload,
     form: VersionForm,
     /// Where the entries end and the restart offsets begin; the heads and the prefix follow.
     entries_end: u32,
@@ -41,12 +40,14 @@ pub(crate) enum Search {
 }
 
 impl DataBlock {
-    pub(crate) fn parse(bytes: Bytes) -> Result<Self, Malformed> {
+    #[inline]
+    pub(crate) fn parse(bytes: Payload) -> Result<Self, Malformed> {
         Self::parse_or_none(bytes)
             .ok_or_else(|| Malformed::new("a data block", "a tail that doesn't fit the payload"))
     }
 
-    fn parse_or_none(bytes: Bytes) -> Option<Self> {
+    #[inline]
+    fn parse_or_none(bytes: Payload) -> Option<Self> {
         let prefix_end = u32::try_from(bytes.len().checked_sub(data_tail::BYTES)?).ok()?;
         let tail = prefix_end as usize;
         let base = u64_at(&bytes, tail + data_tail::BASE_VERSION)?;
@@ -73,8 +74,14 @@ impl DataBlock {
         })
     }
 
-    pub(crate) fn bytes(&self) -> &Bytes {
+    pub(crate) fn payload(&self) -> &Payload {
         &self.bytes
+    }
+
+    /// The value of an entry.
+    #[inline]
+    pub(crate) fn into_value(self, entry: &Entry) -> BlockSlice {
+        self.bytes.into_slice(entry.value())
     }
 
     pub(crate) fn restart_count(&self) -> usize {
@@ -341,7 +348,7 @@ mod tests {
                     let expected = own.map(|(_, version)| *version).max();
                     let found = match block.search(key, at).unwrap() {
                         Search::Found(entry) => {
-                            prop_assert_eq!(&block.bytes()[entry.value()], &key[..]);
+                            prop_assert_eq!(&block.payload()[entry.value()], &key[..]);
                             Some(entry.version)
                         }
                         Search::Absent | Search::End => None,

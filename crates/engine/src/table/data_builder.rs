@@ -6,7 +6,7 @@
 use super::{
     entry::{VersionForm, put_head},
     heads::head,
-    layout::{HEAD_BYTES, RESTART_INTERVAL, data_tail},
+    layout::{HEAD_BYTES, RESTART_BYTES, RESTART_INTERVAL, data_tail},
 };
 use crate::entry::EntryKind;
 
@@ -23,6 +23,9 @@ pub(crate) struct DataBuilder {
     key: Vec<u8>,
     payload: Vec<u8>,
     restarts: Vec<(usize, u64)>,
+    /// Entries, and their bytes, since the last restart point.
+    since_restart: (usize, usize),
+    restart_count: usize,
 }
 
 struct Head {
@@ -31,6 +34,7 @@ struct Head {
     value: usize,
     version: u64,
     kind: EntryKind,
+    is_restart: bool,
 }
 
 impl DataBuilder {
@@ -40,8 +44,9 @@ impl DataBuilder {
 
     /// The size of the payload if it ended now, a little over.
     pub(crate) fn byte_count(&self) -> usize {
-        // 10: a usual head and an eighth of a restart point.
-        self.bodies.len() + self.heads.len() * 10 + data_tail::BYTES
+        // 9: a usual head.
+        let restarts = (self.restart_count + 1) * (HEAD_BYTES + size_of::<u32>());
+        self.bodies.len() + self.heads.len() * 9 + restarts + data_tail::BYTES
     }
 
     /// The key of the first entry.
@@ -63,19 +68,26 @@ impl DataBuilder {
         if self.heads.is_empty() {
             self.first_key.extend_from_slice(key);
         }
-        let is_restart = self.heads.len().is_multiple_of(RESTART_INTERVAL);
+        let (count, bytes) = self.since_restart;
+        let is_restart =
+            self.heads.is_empty() || count >= RESTART_INTERVAL || bytes >= RESTART_BYTES;
         let shared = if is_restart {
+            self.since_restart = (0, 0);
+            self.restart_count += 1;
             0
         } else {
             common_prefix(&self.key, key)
         };
         let rest = key.get(shared..).unwrap_or_default();
+        self.since_restart.0 += 1;
+        self.since_restart.1 += rest.len() + value.len();
         self.heads.push(Head {
             shared,
             rest: rest.len(),
             value: value.len(),
             version,
             kind,
+            is_restart,
         });
         self.bodies.extend_from_slice(rest);
         self.bodies.extend_from_slice(value);
@@ -111,16 +123,17 @@ impl DataBuilder {
         self.first_key.clear();
         self.key.clear();
         self.restarts.clear();
+        self.restart_count = 0;
         &self.payload
     }
 
     fn put_entries(&mut self, prefix: usize, form: VersionForm) {
         let mut bodies = self.bodies.as_slice();
-        for (index, entry) in self.heads.iter().enumerate() {
+        for entry in &self.heads {
             let (mut body, others) = bodies.split_at(entry.rest + entry.value);
             bodies = others;
             let mut key = (entry.shared, entry.rest);
-            if index.is_multiple_of(RESTART_INTERVAL) {
+            if entry.is_restart {
                 body = body.get(prefix..).unwrap_or_default();
                 key = (prefix, entry.rest - prefix);
                 let rest = body.get(..key.1).unwrap_or_default();

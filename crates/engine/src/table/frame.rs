@@ -10,11 +10,10 @@
 
 use std::cell::RefCell;
 
-use bytes::Bytes;
-
 use super::{
     layout::{Content, PAYLOAD_BYTES_MAX, trailer},
     malformed::Malformed,
+    payload::Payload,
 };
 use crate::{Compression, bytes_at::u32_at, checksum::crc32c};
 
@@ -70,8 +69,8 @@ impl Sealer {
         } else {
             &self.buffer
         });
-        let crc = checksum(out.get(start..).unwrap_or_default(), tag, offset);
         out.push(tag);
+        let crc = checksum(out.get(start..).unwrap_or_default(), offset);
         out.extend_from_slice(&crc.to_le_bytes());
         u32::try_from(out.len() - start).expect("a payload is below half of u32::MAX")
     }
@@ -122,42 +121,69 @@ impl Sealer {
 ///
 /// # Errors
 /// [`Malformed`] when a byte of it is not what was sealed, or it is no block of this content.
-pub(crate) fn open(content: Content, mut block: Vec<u8>, offset: u64) -> Result<Bytes, Malformed> {
+pub(crate) fn open(
+    content: Content,
+    mut block: Payload,
+    offset: u64,
+) -> Result<Payload, Malformed> {
+    let (stored, payload) = check(content, &block, offset)?;
+    if stored == STORED_PLAIN {
+        let length = payload.len();
+        block.truncate(length);
+        return Ok(block);
+    }
+    decompress(stored, payload)
+}
+
+/// As [`open`], of a block in a larger buffer.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_copy(content: Content, block: &[u8], offset: u64) -> Result<Payload, Malformed> {
+    let (stored, payload) = check(content, block, offset)?;
+    if stored == STORED_PLAIN {
+        return Payload::read(payload.len(), |bytes| {
+            bytes.copy_from_slice(payload);
+            Ok(())
+        });
+    }
+    decompress(stored, payload)
+}
+
+/// How the payload is stored, and its stored bytes, when they are what was sealed.
+fn check(content: Content, block: &[u8], offset: u64) -> Result<(u8, &[u8]), Malformed> {
     let short = || Malformed::new("a block with a trailer", "fewer bytes");
     let payload_bytes = block.len().checked_sub(trailer::BYTES).ok_or_else(short)?;
-    let tag = *block.get(payload_bytes + trailer::TAG).ok_or_else(short)?;
-    let stated = u32_at(&block, payload_bytes + trailer::CRC).ok_or_else(short)?;
-    block.truncate(payload_bytes);
-    let computed = checksum(&block, tag, offset);
+    let stated = u32_at(block, payload_bytes + trailer::CRC).ok_or_else(short)?;
+    let (tagged, _) = block.split_at(payload_bytes + trailer::CRC);
+    let computed = checksum(tagged, offset);
     if stated != computed {
         return Err(Malformed::new(
             "bytes that match their checksum",
             format!("checksum {computed:#010x} where {stated:#010x} is stated"),
         ));
     }
+    let (tag, payload) = tagged.split_last().ok_or_else(short)?;
     if tag >> 4 != content as u8 {
         return Err(Malformed::new(
             "a block of another content",
             format!("tag {tag:#04x}"),
         ));
     }
-    match tag & 0xF {
-        STORED_PLAIN => Ok(Bytes::from(block)),
-        STORED_LZ4 => decompress(&block, |from, to| {
-            lz4_flex::block::decompress_into(from, to).ok()
-        }),
-        STORED_ZSTD => decompress(&block, decompress_zstd),
-        _ => Err(Malformed::new(
-            "a known compression",
-            format!("tag {tag:#04x}"),
-        )),
-    }
+    Ok((tag & 0xF, payload))
 }
 
-fn decompress(
-    block: &[u8],
-    into: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
-) -> Result<Bytes, Malformed> {
+fn decompress(stored: u8, block: &[u8]) -> Result<Payload, Malformed> {
+    let into = match stored {
+        STORED_LZ4 => decompress_lz4,
+        STORED_ZSTD => decompress_zstd,
+        _ => {
+            return Err(Malformed::new(
+                "a known compression",
+                format!("number {stored}"),
+            ));
+        }
+    };
     let length = u32_at(block, 0).map_or(usize::MAX, |length| length as usize);
     if length > PAYLOAD_BYTES_MAX {
         return Err(Malformed::new(
@@ -165,10 +191,9 @@ fn decompress(
             format!("length {length}"),
         ));
     }
-    let mut payload = vec![0; length];
     let from = block.get(LENGTH_BYTES..).unwrap_or_default();
-    match into(from, &mut payload) {
-        Some(written) if written == length => Ok(Bytes::from(payload)),
+    Payload::read(length, |payload| match into(from, payload) {
+        Some(written) if written == length => Ok(()),
         Some(written) => Err(Malformed::new(
             "the stated length",
             format!("{written} bytes"),
@@ -177,7 +202,11 @@ fn decompress(
             "a compressed payload",
             "bytes that can't be decompressed",
         )),
-    }
+    })
+}
+
+fn decompress_lz4(from: &[u8], to: &mut [u8]) -> Option<usize> {
+    lz4_flex::block::decompress_into(from, to).ok()
 }
 
 fn decompress_zstd(from: &[u8], to: &mut [u8]) -> Option<usize> {
@@ -189,8 +218,9 @@ fn decompress_zstd(from: &[u8], to: &mut [u8]) -> Option<usize> {
     })
 }
 
-fn checksum(payload: &[u8], tag: u8, offset: u64) -> u32 {
-    crc32c(&[payload, &[tag], &offset.to_le_bytes()])
+/// Over payload and tag, which lie side by side, and the offset.
+fn checksum(tagged: &[u8], offset: u64) -> u32 {
+    crc32c(&[tagged, &offset.to_le_bytes()])
 }
 
 #[cfg(test)]
@@ -213,16 +243,18 @@ mod tests {
                 let length = sealer.seal(Content::Data, &payload, offset, &mut out);
                 let block = out.split_off(3);
                 prop_assert_eq!(block.len(), length as usize);
-                let opened = open(Content::Data, block.clone(), offset);
+                let opened = open(Content::Data, block.clone().into(), offset);
                 prop_assert_eq!(opened.as_deref(), Ok(payload.as_slice()));
-                prop_assert!(open(Content::Data, block.clone(), offset ^ 1).is_err());
-                prop_assert!(open(Content::Index, block, offset).is_err());
+                let opened = open_copy(Content::Data, &block, offset);
+                prop_assert_eq!(opened.as_deref(), Ok(payload.as_slice()));
+                prop_assert!(open_copy(Content::Data, &block, offset ^ 1).is_err());
+                prop_assert!(open_copy(Content::Index, &block, offset).is_err());
             }
         }
 
         #[test]
         fn any_bytes_are_refused(bytes: Vec<u8>) {
-            prop_assert!(open(Content::Data, bytes, 0).is_err());
+            prop_assert!(open_copy(Content::Data, &bytes, 0).is_err());
         }
     }
 
@@ -235,7 +267,7 @@ mod tests {
                 let mut damaged = block.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
                 assert!(
-                    open(Content::Data, damaged, 7).is_err(),
+                    open_copy(Content::Data, &damaged, 7).is_err(),
                     "{compression:?} bit {bit}"
                 );
             }

@@ -4,13 +4,12 @@
 
 use std::cmp::Ordering;
 
-use bytes::Bytes;
-
 use super::{
     filter,
     heads::{Heads, head},
     layout::{HEAD_BYTES, Handle, index_tail},
     malformed::Malformed,
+    payload::Payload,
 };
 use crate::{
     bytes_at::{u32_at, u64_at},
@@ -20,7 +19,7 @@ use crate::{
 /// The payload of an index block with its tail parsed. A clone shares the bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IndexBlock {
-    bytes: Bytes,
+    bytes: Payload,
     base_version: u64,
     filter_bytes: usize,
     /// Where the entries' offsets begin; the heads follow.
@@ -31,20 +30,21 @@ pub(crate) struct IndexBlock {
 
 /// One entry, borrowed: the bounds lack the block's common prefix.
 #[derive(Clone, Copy, Debug)]
-struct IndexEntry<'a> {
+pub(crate) struct IndexEntry<'a> {
     lower: &'a [u8],
     upper: &'a [u8],
     last_version: u64,
-    handle: Handle,
+    /// Where the block lies.
+    pub(crate) handle: Handle,
 }
 
 impl IndexBlock {
-    pub(crate) fn parse(bytes: Bytes) -> Result<Self, Malformed> {
+    pub(crate) fn parse(bytes: Payload) -> Result<Self, Malformed> {
         Self::parse_or_none(bytes)
             .ok_or_else(|| Malformed::new("an index block", "a tail that doesn't fit the payload"))
     }
 
-    fn parse_or_none(bytes: Bytes) -> Option<Self> {
+    fn parse_or_none(bytes: Payload) -> Option<Self> {
         let tail = bytes.len().checked_sub(index_tail::BYTES)?;
         let base_version = u64_at(&bytes, tail + index_tail::BASE_VERSION)?;
         let filter_bytes = u32_at(&bytes, tail + index_tail::FILTER_BYTES)? as usize;
@@ -66,8 +66,8 @@ impl IndexBlock {
         })
     }
 
-    pub(crate) fn byte_count(&self) -> usize {
-        self.bytes.len()
+    pub(crate) fn payload(&self) -> &Payload {
+        &self.bytes
     }
 
     pub(crate) fn entry_count(&self) -> usize {
@@ -90,7 +90,13 @@ impl IndexBlock {
 
     /// Whether all keys of the block are above `key`.
     pub(crate) fn is_above(&self, index: usize, key: &[u8]) -> Result<bool, Malformed> {
-        Ok(self.compare(self.entry(index)?.lower, key) == Ordering::Greater)
+        Ok(self.is_entry_above(&self.entry(index)?, key))
+    }
+
+    /// Whether all keys of the block of an entry are above `key`.
+    #[inline]
+    pub(crate) fn is_entry_above(&self, entry: &IndexEntry<'_>, key: &[u8]) -> bool {
+        self.compare(entry.lower, key) == Ordering::Greater
     }
 
     /// Whether all keys of the block are at or above `end`.
@@ -176,7 +182,7 @@ impl IndexBlock {
     }
 
     #[inline]
-    fn entry(&self, index: usize) -> Result<IndexEntry<'_>, Malformed> {
+    pub(crate) fn entry(&self, index: usize) -> Result<IndexEntry<'_>, Malformed> {
         self.entry_or_none(index)
             .ok_or_else(|| Malformed::new("an index entry", format!("none at place {index}")))
     }

@@ -71,6 +71,11 @@ pub(crate) const HANDLE_BYTES: usize = 12;
 /// and costs about 3 bytes an entry.
 pub(crate) const RESTART_INTERVAL: usize = 8;
 
+/// Bytes of keys and values from one restart point to the next: a linear search through large
+/// values waits for memory at each of them. Every value of 500 bytes has its own restart point; of
+/// 120 bytes, every third.
+pub(crate) const RESTART_BYTES: usize = 384;
+
 /// An index partition (with its filter) is closed at about this size: one read and one cache entry
 /// cover some 3 MiB of table, and a table of 64 MiB has a top index of two dozen entries.
 pub(crate) const PARTITION_BYTES: usize = 32 << 10;

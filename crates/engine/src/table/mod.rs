@@ -13,7 +13,7 @@
 //! - filters know user keys (with the byte of the keyspace), whatever their versions;
 //! - a value is never copied on its way from the cached block to the caller.
 //!
-//! Reading order: [`layout`], [`frame`] (a block in the file), [`heads`], [`entry`],
+//! Reading order: [`layout`], [`frame`] (a block in the file), [`payload`] (in memory), [`heads`], [`entry`],
 //! [`data_builder`] and [`data_block`], [`filter`], [`index_builder`] and [`index_block`],
 //! [`footer`], [`garbage`] and [`summary`], then [`writer`], [`reader`], [`block_cursor`] and
 //! [`cursor`].
@@ -38,6 +38,7 @@ mod index_block;
 mod index_builder;
 mod layout;
 mod malformed;
+mod payload;
 mod read_ahead;
 mod reader;
 mod summary;
@@ -48,10 +49,9 @@ pub(crate) mod testing;
 mod writer;
 
 pub(crate) use cursor::{CursorOptions, Reading, TableCursor};
-pub(crate) use data_block::DataBlock;
 #[cfg(test)]
 pub(crate) use garbage::{Garbage, Span};
-pub(crate) use index_block::IndexBlock;
+pub(crate) use payload::{BlockSlice, Payload};
 pub(crate) use reader::{LookupKey, Table};
 pub(crate) use summary::TableSummary;
 pub(crate) use writer::{TableOptions, TableWriter};

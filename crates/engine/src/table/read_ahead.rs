@@ -27,29 +27,27 @@ impl ReadAhead {
         file: &dyn File,
         file_bytes: u64,
         handle: Handle,
-    ) -> io::Result<Vec<u8>> {
-        let wanted = handle.bytes as usize;
-        if let Some(bytes) = self.get(handle) {
-            return Ok(bytes.to_vec());
+    ) -> io::Result<&[u8]> {
+        if self.get(handle).is_none() {
+            self.load(file, file_bytes, handle)?;
         }
-        if wanted >= PIECE_BYTES {
-            let mut bytes = vec![0; wanted];
-            file.read_exact_at(&mut bytes, handle.offset)?;
-            return Ok(bytes);
-        }
+        self.get(handle)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn load(&mut self, file: &dyn File, file_bytes: u64, handle: Handle) -> io::Result<()> {
         let rest = file_bytes.saturating_sub(handle.offset);
-        let length = usize::try_from(rest)
-            .unwrap_or(PIECE_BYTES)
-            .min(PIECE_BYTES);
+        let wanted = PIECE_BYTES.max(handle.bytes as usize);
+        let length = usize::try_from(rest).unwrap_or(wanted).min(wanted);
         self.piece.resize(length, 0);
+        // After a giant block its memory is given back.
+        self.piece.shrink_to(wanted);
         // Until the read succeeds the piece is worth nothing: an empty start would match a handle
         // by chance.
         self.start = u64::MAX;
         file.read_exact_at(&mut self.piece, handle.offset)?;
         self.start = handle.offset;
-        self.get(handle)
-            .map(<[u8]>::to_vec)
-            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        Ok(())
     }
 
     fn get(&self, handle: Handle) -> Option<&[u8]> {

@@ -1,12 +1,16 @@
 //! An open table: point lookups, and the blocks that cursors walk over.
 //!
 //! Invariants: a table never changes, so it needs no lock; it keeps its top index and its range
-//! tombstones in memory (a few KiB for 64 MiB of data), and reads everything else through the
-//! cache; bytes whose checksum is wrong are [`Error::Corrupt`] with file and offset, never data.
+//! tombstones in memory (a few KiB for 64 MiB of data), index partitions as far as the cache's
+//! budget lets it, and reads everything else through the cache; bytes whose checksum is wrong are [`Error::Corrupt`] with file and offset, never data.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    ops::Deref,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use bytes::Bytes;
 use nokv_env::File;
 
 use super::{
@@ -17,6 +21,7 @@ use super::{
     index_block::IndexBlock,
     layout::{Content, Handle, PAYLOAD_BYTES_MAX, footer, trailer},
     malformed::Malformed,
+    payload::{BlockSlice, Payload},
     read_ahead::ReadAhead,
     summary::TableSummary,
 };
@@ -51,7 +56,7 @@ pub(crate) struct TableEntry {
     pub(crate) version: u64,
     pub(crate) kind: EntryKind,
     /// A slice of the block; holds it in memory.
-    pub(crate) value: Bytes,
+    pub(crate) value: BlockSlice,
 }
 
 /// An open table.
@@ -66,6 +71,9 @@ pub(crate) struct Table {
     summary: TableSummary,
     tombstones: Tombstones,
     top: IndexBlock,
+    /// The partitions that the budget lets the table keep, by their place in the top index: read
+    /// once, then found without a lookup in the cache.
+    pinned: Box<[OnceLock<IndexBlock>]>,
 }
 
 impl Table {
@@ -102,10 +110,14 @@ impl Table {
             },
             tombstones: Tombstones::new(),
             top: IndexBlock::default(),
+            pinned: Box::default(),
         };
         let payload = table.read_block(Content::Index, footer.index)?;
         table.top =
             IndexBlock::parse(payload).map_err(|error| table.damaged(footer.index, error))?;
+        table.pinned = (0..table.top.entry_count())
+            .map(|_| OnceLock::new())
+            .collect();
         let payload = table.read_block(Content::Properties, footer.properties)?;
         table.summary = TableSummary::decode(&mut &*payload, file_bytes)
             .map_err(|error| table.damaged(footer.properties, error))?;
@@ -149,17 +161,17 @@ impl Table {
         if at < self.summary.version_min {
             return Ok(None);
         }
-        let top = self.sound(self.top.seek(key.key, at))?;
-        for index in top..self.top.entry_count() {
-            if self.sound(self.top.is_above(index, key.key))? {
+        let first = self.sound(self.top.seek(key.key, at))?;
+        for index in first..self.top.entry_count() {
+            // Of the first, its filter and its index say as much.
+            if index > first && self.sound(self.top.is_above(index, key.key))? {
                 break;
             }
-            let handle = self.partition_handle(index)?;
-            let partition = self.partition(handle, FillCache::Yes)?;
+            let partition = self.partition(index, FillCache::Yes)?;
             if !partition.may_contain(key.hash) {
                 continue;
             }
-            match self.get_in_partition(&partition, handle, key.key, at)? {
+            match self.get_in_partition(&partition, index, key.key, at)? {
                 Progress::Done(entry) => return Ok(entry),
                 Progress::GoesOn => {}
             }
@@ -170,31 +182,28 @@ impl Table {
     fn get_in_partition(
         &self,
         partition: &IndexBlock,
-        handle: Handle,
+        index: usize,
         key: &[u8],
         at: u64,
     ) -> Result<Progress, Error> {
-        let first = partition
-            .seek(key, at)
-            .map_err(|error| self.damaged(handle, error))?;
-        for index in first..partition.entry_count() {
-            let is_above = partition.is_above(index, key);
-            if is_above.map_err(|error| self.damaged(handle, error))? {
+        let damaged = |error| self.partition_damaged(index, error);
+        let first = partition.seek(key, at).map_err(damaged)?;
+        for place in first..partition.entry_count() {
+            let entry = partition.entry(place).map_err(damaged)?;
+            if partition.is_entry_above(&entry, key) {
                 return Ok(Progress::Done(None));
             }
-            let data = partition
-                .handle(index)
-                .map_err(|error| self.damaged(handle, error))?;
-            let block = self.data_block(data, FillCache::Yes)?;
+            let handle = entry.handle;
+            let block = self.data_block(handle, FillCache::Yes)?;
             match block
                 .search(key, at)
-                .map_err(|error| self.damaged(data, error))?
+                .map_err(|error| self.damaged(handle, error))?
             {
                 Search::Found(entry) => {
                     return Ok(Progress::Done(Some(TableEntry {
                         version: entry.version,
                         kind: entry.kind,
-                        value: block.bytes().slice(entry.value()),
+                        value: block.into_value(&entry),
                     })));
                 }
                 Search::Absent => return Ok(Progress::Done(None)),
@@ -250,32 +259,56 @@ impl Table {
         self.sound(self.top.handle(index))
     }
 
-    pub(super) fn partition(&self, handle: Handle, fill: FillCache) -> Result<IndexBlock, Error> {
+    /// The partition at a place of the top index.
+    #[inline]
+    pub(super) fn partition(&self, index: usize, fill: FillCache) -> Result<Partition<'_>, Error> {
+        match self.pinned.get(index).and_then(OnceLock::get) {
+            Some(partition) => Ok(Partition::Pinned(partition)),
+            None => self.load_partition(index, fill),
+        }
+    }
+
+    /// Keeps it if the budget allows that, else it goes through the cache.
+    fn load_partition(&self, index: usize, fill: FillCache) -> Result<Partition<'_>, Error> {
+        let handle = self.partition_handle(index)?;
         let key = BlockKey {
             table: self.id,
             offset: handle.offset,
         };
-        if let Some(CachedBlock::Partition(partition)) = self.cache.get(key, fill) {
-            return Ok(partition);
+        let parse =
+            |payload| IndexBlock::parse(payload).map_err(|error| self.damaged(handle, error));
+        if let Some(CachedBlock::Partition(payload)) = self.cache.get(key, fill) {
+            return parse(payload).map(Partition::Loaded);
         }
         let payload = self.read_block(Content::Partition, handle)?;
-        let partition = IndexBlock::parse(payload).map_err(|error| self.damaged(handle, error))?;
+        let partition = parse(payload.clone())?;
+        if fill == FillCache::Yes
+            && let Some(place) = self.pinned.get(index)
+            && self.cache.pin(payload.len())
+        {
+            if place.set(partition.clone()).is_err() {
+                // Somebody else was first.
+                self.cache.unpin(payload.len(), 1);
+            }
+            return Ok(Partition::Loaded(partition));
+        }
         self.cache
-            .insert(key, CachedBlock::Partition(partition.clone()), fill);
-        Ok(partition)
+            .insert(key, CachedBlock::Partition(payload), fill);
+        Ok(Partition::Loaded(partition))
     }
 
+    #[inline]
     pub(super) fn data_block(&self, handle: Handle, fill: FillCache) -> Result<DataBlock, Error> {
         let key = BlockKey {
             table: self.id,
             offset: handle.offset,
         };
-        if let Some(CachedBlock::Data(block)) = self.cache.get(key, fill) {
-            return Ok(block);
+        if let Some(CachedBlock::Data(payload)) = self.cache.get(key, fill) {
+            return self.parse_data(handle, payload);
         }
-        let block = self.parse_data(handle, self.read_block(Content::Data, handle)?)?;
-        self.cache
-            .insert(key, CachedBlock::Data(block.clone()), fill);
+        let payload = self.read_block(Content::Data, handle)?;
+        let block = self.parse_data(handle, payload.clone())?;
+        self.cache.insert(key, CachedBlock::Data(payload), fill);
         Ok(block)
     }
 
@@ -289,12 +322,13 @@ impl Table {
         let bytes = ahead
             .read(&*self.file, self.summary.bytes, handle)
             .map_err(|error| Error::io("read the table", &self.path, error))?;
-        let payload = frame::open(Content::Data, bytes, handle.offset)
+        let payload = frame::open_copy(Content::Data, bytes, handle.offset)
             .map_err(|error| self.damaged(handle, error))?;
         self.parse_data(handle, payload)
     }
 
-    fn parse_data(&self, handle: Handle, payload: Bytes) -> Result<DataBlock, Error> {
+    #[inline]
+    fn parse_data(&self, handle: Handle, payload: Payload) -> Result<DataBlock, Error> {
         DataBlock::parse(payload).map_err(|error| self.damaged(handle, error))
     }
 
@@ -309,25 +343,29 @@ impl Table {
     }
 
     /// Reads a block from the file and proves it.
-    pub(super) fn read_block(&self, content: Content, handle: Handle) -> Result<Bytes, Error> {
+    pub(super) fn read_block(&self, content: Content, handle: Handle) -> Result<Payload, Error> {
         self.check_handle(handle)?;
-        let mut bytes = vec![0; handle.bytes as usize];
-        self.file
-            .read_exact_at(&mut bytes, handle.offset)
-            .map_err(|error| {
-                if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                    let found = "the end of the file";
-                    return self.damaged(handle, Malformed::new("a whole block", found));
-                }
-                Error::io("read the table", &self.path, error)
-            })?;
-        frame::open(content, bytes, handle.offset).map_err(|error| self.damaged(handle, error))
+        let read = |bytes: &mut [u8]| self.file.read_exact_at(bytes, handle.offset);
+        let block = Payload::read(handle.bytes as usize, read).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                let found = "the end of the file";
+                return self.damaged(handle, Malformed::new("a whole block", found));
+            }
+            Error::io("read the table", &self.path, error)
+        })?;
+        frame::open(content, block, handle.offset).map_err(|error| self.damaged(handle, error))
     }
 
     /// The error for a block.
     #[cold]
     pub(super) fn damaged(&self, handle: Handle, error: Malformed) -> Error {
         error.at(&self.path, handle.offset)
+    }
+
+    /// The error for a partition.
+    #[cold]
+    pub(super) fn partition_damaged(&self, index: usize, error: Malformed) -> Error {
+        self.damaged(self.top.handle(index).unwrap_or_default(), error)
     }
 
     /// An answer of the top index.
@@ -338,6 +376,42 @@ impl Table {
                 self.summary.bytes.saturating_sub(footer::BYTES as u64),
             )
         })
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let kept = || self.pinned.iter().filter_map(OnceLock::get);
+        let bytes = kept().map(|partition| partition.payload().len()).sum();
+        self.cache.unpin(bytes, kept().count());
+    }
+}
+
+/// A partition, kept by the table or held by this.
+pub(super) enum Partition<'a> {
+    Pinned(&'a IndexBlock),
+    Loaded(IndexBlock),
+}
+
+impl Partition<'_> {
+    /// A share of it.
+    pub(super) fn into_owned(self) -> IndexBlock {
+        match self {
+            Self::Pinned(partition) => partition.clone(),
+            Self::Loaded(partition) => partition,
+        }
+    }
+}
+
+impl Deref for Partition<'_> {
+    type Target = IndexBlock;
+
+    #[inline]
+    fn deref(&self) -> &IndexBlock {
+        match self {
+            Self::Pinned(partition) => partition,
+            Self::Loaded(partition) => partition,
+        }
     }
 }
 

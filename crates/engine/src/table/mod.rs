@@ -13,10 +13,10 @@
 //! - filters know user keys (with the byte of the keyspace), whatever their versions;
 //! - a value is never copied on its way from the cached block to the caller.
 //!
-//! Reading order: [`layout`], [`frame`] (a block in the file), [`payload`] (in memory), [`heads`], [`entry`],
-//! [`data_builder`] and [`data_block`], [`filter`], [`index_builder`] and [`index_block`],
-//! [`footer`], [`garbage`] and [`summary`], then [`writer`], [`reader`], [`block_cursor`] and
-//! [`cursor`].
+//! Reading order: [`layout`], [`frame`] (a block in the file), [`payload`] (in memory), [`heads`],
+//! [`entry`], [`data_builder`] and [`data_block`], [`filter`], [`index_builder`] and
+//! [`index_block`], [`footer`], [`garbage`] and [`summary`], then [`writer`], [`reader`],
+//! [`block_cursor`] and [`cursor`].
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_bytes;

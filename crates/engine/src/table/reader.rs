@@ -2,7 +2,8 @@
 //!
 //! Invariants: a table never changes, so it needs no lock; it keeps its top index and its range
 //! tombstones in memory (a few KiB for 64 MiB of data), index partitions as far as the cache's
-//! budget lets it, and reads everything else through the cache; bytes whose checksum is wrong are [`Error::Corrupt`] with file and offset, never data.
+//! budget lets it, and reads everything else through the cache; bytes whose checksum is wrong are
+//! [`Error::Corrupt`] with file and offset, never data.
 
 use std::{
     fmt,

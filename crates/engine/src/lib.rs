@@ -29,6 +29,7 @@
 mod batch;
 mod bytes_at;
 mod cache;
+mod checkpoint;
 mod checksum;
 mod compaction;
 mod db;
@@ -55,6 +56,7 @@ mod varint;
 mod wal;
 
 pub use batch::{BATCH_BYTES_MAX, Batch};
+pub use checkpoint::Checkpoint;
 pub use db::{CommitPoint, Engine, Scan};
 pub use error::Error;
 pub use keyspace::{KEY_BYTES_MAX, Keyspace, VALUE_BYTES_MAX};

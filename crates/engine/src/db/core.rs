@@ -18,7 +18,7 @@ use nokv_env::{Env, FileLock};
 use nokv_types::Version;
 use parking_lot::{Condvar, Mutex};
 
-use super::{background::Progress, view::View, write::Pending};
+use super::{background::Progress, removals::Removals, view::View, write::Pending};
 use crate::{
     Error, Options, Retention,
     cache::BlockCache,
@@ -47,6 +47,7 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     pub(super) lock: Mutex<Option<FileLock>>,
     pub(super) closed: AtomicBool,
+    pub(super) removals: Removals,
 }
 
 /// What only a store that is open for writing has.
@@ -122,6 +123,7 @@ impl Core {
             counters: Counters::default(),
             lock: Mutex::new(Some(lock)),
             closed: AtomicBool::new(false),
+            removals: Removals::default(),
         }
     }
 

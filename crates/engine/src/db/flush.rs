@@ -124,14 +124,9 @@ impl Core {
             view.tables = Arc::new(view.tables.changed(&[], vec![(0, table)]));
         });
         drop(manifest);
-        writing.log.release_before(log_start.segment);
+        writing
+            .log
+            .release_before(log_start.segment, &|path| self.remove_quietly(path));
         Ok(())
-    }
-
-    /// Removes a file that is of no use; one that stays is removed at the next open.
-    pub(super) fn remove_quietly(&self, path: &Path) {
-        if let Err(error) = self.env.files.remove(path) {
-            tracing::warn!(%error, path = %path.display(), "a file that is no longer needed stays");
-        }
     }
 }

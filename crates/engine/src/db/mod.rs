@@ -13,6 +13,7 @@
 
 mod adopt;
 mod background;
+mod capture;
 mod compact;
 mod core;
 mod engine;
@@ -20,6 +21,7 @@ mod flush;
 mod get;
 mod memory;
 mod open;
+mod removals;
 mod report;
 mod scan;
 mod source;
@@ -33,6 +35,8 @@ mod crash_test;
 #[cfg(test)]
 mod expiry_test;
 
+pub(crate) use capture::Capture;
 pub use engine::{CommitPoint, Engine};
+pub(crate) use open::LOCK_NAME;
 pub use scan::Scan;
 pub(crate) use tables::{table_number, table_path};

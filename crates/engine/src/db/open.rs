@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The file whose lock says that the store is open.
-const LOCK_NAME: &str = "LOCK";
+pub(crate) const LOCK_NAME: &str = "LOCK";
 
 /// Opens the store in `dir`.
 pub(super) fn open(env: &Env, dir: &Path, options: Options) -> Result<Core, Error> {

@@ -132,6 +132,21 @@ impl Manifest {
         Self::write_new(env, dir, mark, 1, state)
     }
 
+    /// Makes the manifest of a store that has `state` from the beginning.
+    ///
+    /// # Errors
+    /// `Exhausted`, `Io`.
+    pub(crate) fn create_from(
+        env: &Env,
+        dir: &Path,
+        mark: &Arc<Mark>,
+        mut state: State,
+    ) -> Result<Self, Error> {
+        let number = state.next_number;
+        state.next_number += 1;
+        Self::write_new(env, dir, mark, number, state)
+    }
+
     fn write_new(
         env: &Env,
         dir: &Path,

@@ -24,6 +24,6 @@ mod sink;
 mod transfer_test;
 
 pub use export::ExportOptions;
-pub(crate) use ingest::{Candidate, IsVisible, conflict};
+pub(crate) use ingest::{Candidate, IsVisible, conflict, copy, copy_prefix, link};
 pub use ingest::{IngestOptions, Ingested, Transfer};
 pub use sink::{Export, SinkOptions, TableSink};

@@ -3,10 +3,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use nokv_env::{
-    Env, FaultFileSystem, FileSystem, MemoryFileSystem, OpenMode, Outcome, Rule, SeededRandom,
-    Trigger,
-};
+use nokv_env::{Env, FileSystem, MemoryFileSystem, OpenMode, SeededRandom};
 use nokv_types::Version;
 
 use super::{
@@ -16,7 +13,7 @@ use super::{
 use crate::{
     Batch, Compression, Durability, Engine, Error, KeyRange, Keyspace, Options, Retention,
     table::TableSummary,
-    testing::{Oracle, still_env},
+    testing::{Oracle, cut_everywhere, still_env},
 };
 
 const SOURCE: &str = "/source";
@@ -123,33 +120,6 @@ fn an_export_refuses_what_retention_does_not_keep() {
     assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
     source.export(&whole(7), Path::new("/b")).unwrap();
     source.export(&whole(50), Path::new("/c")).unwrap();
-}
-
-/// Cuts the power at the nth operation for every n, until a run comes through; `check` gets the
-/// disk after each.
-fn cut_everywhere(
-    files: &MemoryFileSystem,
-    work: impl Fn(&Env) -> Result<(), Error>,
-    check: impl Fn(&Env),
-) {
-    for nth in 1.. {
-        let image = files.crash(0);
-        let fault = FaultFileSystem::new(Arc::new(image.clone()), nth);
-        fault.add_rule(Rule {
-            operations: Vec::new(),
-            path_contains: String::new(),
-            trigger: Trigger::From(nth),
-            outcome: Outcome::Crash,
-        });
-        let outcome = work(&still_env(Arc::new(fault)));
-        for seed in 0..3 {
-            check(&still_env(Arc::new(image.crash(seed))));
-        }
-        if outcome.is_ok() {
-            assert!(nth > 20, "only {nth} operations");
-            return;
-        }
-    }
 }
 
 #[test]

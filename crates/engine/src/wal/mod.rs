@@ -27,7 +27,7 @@ mod segment;
 mod writer;
 
 pub(crate) use recover::{Recovered, Repair, recover};
-pub(crate) use segment::segment_number;
+pub(crate) use segment::{segment_number, segment_path};
 pub(crate) use writer::{Appender, Log, LogStart};
 
 #[cfg(test)]

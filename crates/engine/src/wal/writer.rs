@@ -314,6 +314,13 @@ impl Log {
         Ok(())
     }
 
+    /// The segments, oldest first, and how much of each is in use; all of it for `None`.
+    pub(crate) fn extents(&self, appender: &Appender) -> Vec<(u64, Option<u64>)> {
+        let used = |number| (number == appender.segment).then_some(appender.offset);
+        let shared = self.shared.lock();
+        shared.segments.iter().map(|n| (*n, used(*n))).collect()
+    }
+
     /// The sequence of the last record that was appended.
     pub(crate) fn appended(&self) -> u64 {
         self.appended.load(Ordering::Acquire)
@@ -389,19 +396,15 @@ impl Log {
         outcome
     }
 
-    /// Removes the segments before `segment`: all of them is in tables.
-    pub(crate) fn release_before(&self, segment: u64) {
+    /// Hands the segments before `segment` to `remove`: all of them is in tables.
+    pub(crate) fn release_before(&self, segment: u64, remove: &dyn Fn(&Path)) {
         let mut shared = self.shared.lock();
         let count = shared.segments.partition_point(|number| *number < segment);
         let released: Vec<u64> = shared.segments.drain(..count).collect();
         shared.unsynced.retain(|(number, _)| *number >= segment);
         drop(shared);
         for number in released {
-            let path = segment_path(&self.dir, number);
-            // One that stays is removed at the next open.
-            if let Err(error) = self.env.files.remove(&path) {
-                tracing::warn!(%error, path = %path.display(), "a segment that is no longer needed stays");
-            }
+            remove(&segment_path(&self.dir, number));
         }
     }
 

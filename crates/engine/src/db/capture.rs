@@ -1,0 +1,54 @@
+//! One moment of a running store, as the files that hold it.
+//!
+//! Invariant: the tables of `state`, and the log from its start up to `log_sequence`, are exactly
+//! what a reader sees at `version`; all of them keep their names while the capture lives, and the
+//! bytes that it counts do not change.
+
+use std::sync::atomic::Ordering;
+
+use super::{core::Core, engine::Engine, removals::FilesHeld};
+use crate::{Error, manifest::State};
+
+/// The moment, and the files.
+pub(crate) struct Capture<'a> {
+    /// The tables, and where the log begins.
+    pub(crate) state: State,
+    /// The newest version that was complete.
+    pub(crate) version: u64,
+    /// Segments of the log that are needed, oldest first, and how much of each counts; all of it
+    /// for `None`.
+    pub(crate) segments: Vec<(u64, Option<u64>)>,
+    /// The sequence of the last record.
+    pub(crate) log_sequence: u64,
+    _held: FilesHeld<'a>,
+}
+
+impl Engine {
+    /// The store as it is now. Writers wait for microseconds.
+    ///
+    /// # Errors
+    /// `Closed`, `ReadOnly`.
+    pub(crate) fn capture(&self) -> Result<Capture<'_>, Error> {
+        self.core().capture()
+    }
+}
+
+impl Core {
+    fn capture(&self) -> Result<Capture<'_>, Error> {
+        let writing = self.writing()?;
+        // Before the state is read: what is in it then has its name.
+        let held = self.hold_files();
+        let appender = writing.commit.lock();
+        let manifest = writing.manifest.lock();
+        let state = manifest.state().clone();
+        let mut segments = writing.log.extents(&appender);
+        segments.retain(|(number, _)| *number >= state.log_start.segment);
+        Ok(Capture {
+            version: self.visible.load(Ordering::Acquire),
+            log_sequence: writing.log.appended(),
+            state,
+            segments,
+            _held: held,
+        })
+    }
+}

@@ -7,12 +7,13 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "proto/nokv/v1/frame.proto",
     "proto/nokv/v1/namespace.proto",
     "proto/nokv/v1/bodies.proto",
     "proto/nokv/v1/admin.proto",
     "proto/nokv/v1/nouns.proto",
+    "proto/nokv/v1/snapshots.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -100,7 +100,7 @@ impl Client {
     /// those of every call.
     pub async fn lookup(&self, path: &NsPath, follow: Follow) -> Result<Node, Failure> {
         let ask = v1::LookupRequest {
-            view: Some(wire::view_to_wire(&self.view)),
+            view: Some(self.view_to_wire()),
             target: Some(wire::target_to_wire(Target::Path(path))),
             follow: wire::follow_to_wire(follow).into(),
         };
@@ -130,7 +130,7 @@ impl Client {
         limit: usize,
     ) -> Result<Page, Failure> {
         let ask = v1::ReadDirRequest {
-            view: Some(wire::view_to_wire(&self.view)),
+            view: Some(self.view_to_wire()),
             target: Some(wire::target_to_wire(directory)),
             after: after.map_or_else(Bytes::new, Name::to_bytes),
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
@@ -172,7 +172,7 @@ impl Client {
 
     pub(crate) async fn read_link_of(&self, link: Target<'_>) -> Result<Bytes, Failure> {
         let ask = v1::ReadLinkRequest {
-            view: Some(wire::view_to_wire(&self.view)),
+            view: Some(self.view_to_wire()),
             target: Some(wire::target_to_wire(link)),
         };
         let read = self
@@ -186,7 +186,7 @@ impl Client {
     /// What a subtree holds; the server reads all of it.
     pub async fn usage(&self, path: &NsPath) -> Result<Usage, Failure> {
         let ask = v1::UsageRequest {
-            view: Some(wire::view_to_wire(&self.view)),
+            view: Some(self.view_to_wire()),
             target: Some(wire::target_to_wire(Target::Path(path))),
         };
         let usage = self
@@ -218,7 +218,7 @@ impl Client {
         targets: &[Target<'_>],
     ) -> Result<Vec<Result<(Node, Body), Failure>>, Failure> {
         let ask = v1::ReadPlanRequest {
-            view: Some(wire::view_to_wire(&self.view)),
+            view: Some(self.view_to_wire()),
             targets: targets
                 .iter()
                 .map(|target| wire::target_to_wire(*target))

@@ -8,7 +8,7 @@ use nokv_namespace::{Context, View};
 use nokv_object::{BlockStore, BodyReader, ReadOptions};
 use nokv_proto::v1;
 use nokv_server::ObjectsConfig;
-use nokv_types::{Failure, MountId, RequestId, TimeNanos, Version};
+use nokv_types::{Failure, MountId, RequestId, SnapshotName, TimeNanos, Version};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ const ENDINGS_MAX: Duration = Duration::from_secs(2);
 pub struct Client {
     pub(crate) shared: Arc<Shared>,
     pub(crate) view: View,
+    /// The snapshot that is read.
+    pub(crate) snapshot: Option<SnapshotName>,
 }
 
 /// What clones share.
@@ -51,6 +53,7 @@ impl Client {
         Self {
             shared: Arc::new(shared),
             view: View::latest(MountId::new(0)),
+            snapshot: None,
         }
     }
 
@@ -85,13 +88,22 @@ impl Client {
         }
     }
 
-    /// The same client reading as of `version`. Changes still apply to the newest state.
+    /// The same client reading as of `version`; a client of a snapshot can only read that. Changes
+    /// still apply to the newest state.
     #[must_use]
     pub fn at(&self, version: Version) -> Self {
         Self {
             view: self.view.at(version),
             ..self.clone()
         }
+    }
+
+    pub(crate) fn view_to_wire(&self) -> v1::View {
+        let mut view = nokv_server::wire::view_to_wire(&self.view);
+        if let Some(snapshot) = &self.snapshot {
+            view.snapshot = snapshot.as_str().to_owned();
+        }
+        view
     }
 
     /// The blocks of the store, by the shortest way.

@@ -21,6 +21,7 @@ mod file;
 mod link;
 mod remote;
 mod session;
+mod snapshots;
 mod status;
 mod transport;
 mod tree;
@@ -30,9 +31,10 @@ pub use client::Client;
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
 pub use nokv_namespace::{
-    BodyStorage, BodySummary, Changed, Content, DirEntry, Durability, Expect, Follow, Mount,
-    NewAttributes, Node, Page, Parents, Publish, PublishItem, Published, Remove, Removed,
-    RenameMode, Renamed, Session, SessionState, SetAttributes, SetTime, Usage,
+    BodyStorage, BodySummary, Changed, Content, DirEntry, Durability, Expect, Follow, Lease, Mount,
+    NewAttributes, NewSnapshot, Node, Page, Parents, Publish, PublishItem, Published, Remove,
+    Removed, RenameMode, Renamed, Session, SessionState, SetAttributes, SetTime, Snapshot,
+    SnapshotState, Usage,
 };
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use status::Status;

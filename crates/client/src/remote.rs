@@ -247,7 +247,10 @@ impl Remote {
                 | Method::Remove(_)
                 | Method::SetAttributes(_)
                 | Method::Publish(_)
-                | Method::CreateMount(_),
+                | Method::CreateMount(_)
+                | Method::CreateSnapshot(_)
+                | Method::RenewSnapshot(_)
+                | Method::RemoveSnapshot(_),
             ) => (Kind::Change, &self.metadata, Patience::Deadline),
             Some(Method::PutBlock(_) | Method::GetBlock(_)) => {
                 (Kind::Repeatable, &self.blocks, Patience::Deadline)
@@ -264,7 +267,8 @@ impl Remote {
                 | Method::RenewSession(_)
                 | Method::CloseSession(_)
                 | Method::Status(_)
-                | Method::ListMounts(_),
+                | Method::ListMounts(_)
+                | Method::ListSnapshots(_),
             )
             | None => (Kind::Repeatable, &self.metadata, Patience::Deadline),
         }

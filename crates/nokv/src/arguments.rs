@@ -3,7 +3,8 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, stat, status, tree, up,
+    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat, status,
+    tree, up,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -198,6 +199,8 @@ pub(crate) enum Command {
     Du(du::Arguments),
     /// Draw a directory as a tree
     Tree(tree::Arguments),
+    /// Keep a directory as it is under a name
+    Snapshot(snapshot::Arguments),
     /// Collect what nothing names any more
     Gc(gc::Arguments),
     /// Show how the store is

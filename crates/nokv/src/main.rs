@@ -10,6 +10,7 @@
 //! - a secret is never an option, so it never stands in the list of processes.
 
 mod arguments;
+mod as_of;
 mod commands;
 mod describe;
 mod error;

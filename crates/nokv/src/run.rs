@@ -6,7 +6,8 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, stat, status, tree, up,
+    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat, status,
+    tree, up,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -90,6 +91,7 @@ async fn with_client(command: Command, client: &Client, output: &Output) -> Resu
         Command::Ln(arguments) => link::run(arguments, client, output).await,
         Command::Du(arguments) => du::run(arguments, client, output).await,
         Command::Tree(arguments) => tree::run(arguments, client, output).await,
+        Command::Snapshot(arguments) => snapshot::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,
         Command::Status(_) => status::run(client, output).await,
         Command::Up(_) | Command::Serve(_) | Command::Init(_) | Command::Completions(_) => {

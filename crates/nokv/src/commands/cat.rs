@@ -1,6 +1,7 @@
 //! `nokv cat`: files to standard output, verified.
 
 use crate::arguments::PathArgument;
+use crate::as_of::AtArgument;
 use crate::error::Error;
 use crate::output::Output;
 use crate::session;
@@ -19,6 +20,8 @@ pub(crate) struct Arguments {
     /// Files in the namespace
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathArgument>,
+    #[command(flatten)]
+    at: AtArgument,
 }
 
 /// Writes the files one after the other. Bytes are verified before they are written.
@@ -27,6 +30,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    let client = &arguments.at.client(client)?;
     for argument in &arguments.paths {
         let path = session::path(argument)?;
         let (_, mut stream) = client.read(&path, 0..u64::MAX).await?;

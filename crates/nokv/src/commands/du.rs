@@ -1,6 +1,7 @@
 //! `nokv du`: sums of sizes.
 
 use crate::arguments::PathArgument;
+use crate::as_of::AtArgument;
 use crate::error::Error;
 use crate::output::{Output, insert_bytes};
 use crate::session;
@@ -29,6 +30,8 @@ pub(crate) struct Arguments {
     /// Only the sum of each PATH
     #[arg(short, long)]
     summarize: bool,
+    #[command(flatten)]
+    at: AtArgument,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -40,6 +43,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    let client = &arguments.at.client(client)?;
     for path in session::paths_or_root(&arguments.paths)? {
         let mut rows = Vec::new();
         let node = client.lookup(&path, Follow::No).await?;

@@ -1,6 +1,7 @@
 //! `nokv get`: files and directories back, bit for bit.
 
 use crate::arguments::PathArgument;
+use crate::as_of::AtArgument;
 use crate::error::Error;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -29,6 +30,8 @@ pub(crate) struct Arguments {
     /// Fail if a local file is in the way, instead of replacing it
     #[arg(short, long)]
     no_clobber: bool,
+    #[command(flatten)]
+    at: AtArgument,
 }
 
 /// Writes everything below the path, or fails with what it wrote so far being whole.
@@ -37,6 +40,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    let client = &arguments.at.client(client)?;
     let path = session::path(&arguments.path)?;
     let is_contents = path.is_root() || transfer::means_contents(Path::new(&arguments.path));
     let mut totals = Totals::start();

@@ -1,6 +1,7 @@
 //! `nokv ls`: lists directories.
 
 use crate::arguments::PathArgument;
+use crate::as_of::AtArgument;
 use crate::describe;
 use crate::error::Error;
 use crate::layout::{Align, Table, side_by_side};
@@ -17,6 +18,7 @@ Examples:
   nokv ls -l /runs/42                         with kind, size and time
   nokv ls -lh /runs/42                        sizes in KiB, MiB, GiB
   nokv ls -R /runs                            everything below
+  nokv ls --at best /runs/42                  as a snapshot shows it; --at -10m: ten minutes ago
   nokv ls --json /runs | jq -r .path          one JSON object a line";
 
 /// Arguments of `nokv ls`.
@@ -41,6 +43,8 @@ pub(crate) struct Arguments {
     /// Nothing is hidden: names that begin with a dot are always listed
     #[arg(short, long, hide = true)]
     all: bool,
+    #[command(flatten)]
+    at: AtArgument,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -62,6 +66,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    let client = &arguments.at.client(client)?;
     let mut files = Vec::new();
     let mut directories = Vec::new();
     for path in session::paths_or_root(&arguments.paths)? {

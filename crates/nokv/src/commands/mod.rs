@@ -15,6 +15,7 @@ pub(crate) mod mkdir;
 pub(crate) mod mv;
 pub(crate) mod put;
 pub(crate) mod rm;
+pub(crate) mod snapshot;
 pub(crate) mod stat;
 pub(crate) mod status;
 pub(crate) mod tree;

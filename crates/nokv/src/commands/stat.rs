@@ -1,6 +1,7 @@
 //! `nokv stat`: all that is known of a node.
 
 use crate::arguments::PathArgument;
+use crate::as_of::AtArgument;
 use crate::describe;
 use crate::error::Error;
 use crate::output::{Output, Style};
@@ -27,6 +28,8 @@ pub(crate) struct Arguments {
     /// Follow symbolic links
     #[arg(short = 'L', long)]
     dereference: bool,
+    #[command(flatten)]
+    at: AtArgument,
 }
 
 /// What is shown of one path.
@@ -43,6 +46,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    let client = &arguments.at.client(client)?;
     let follow = if arguments.dereference {
         Follow::Yes
     } else {

@@ -1,6 +1,7 @@
 //! `nokv tree`: a directory drawn as a tree.
 
 use crate::arguments::PathArgument;
+use crate::as_of::AtArgument;
 use crate::describe;
 use crate::error::Error;
 use crate::output::{Output, Style};
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
     /// With sizes
     #[arg(short, long)]
     size: bool,
+    #[command(flatten)]
+    at: AtArgument,
 }
 
 /// What was drawn.
@@ -55,6 +58,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    let client = &arguments.at.client(client)?;
     let path = session::path(&arguments.path)?;
     if !output.is_json() {
         let shown = output.path(&path);

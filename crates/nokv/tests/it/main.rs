@@ -7,6 +7,7 @@
 //! - [`bad_input`]: each kind of wrong input has one line that says what to do, and loses nothing.
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.
+//! - [`snapshots`]: the past, by name, by version, by time.
 //! - [`help`]: every command has examples; completions are made.
 #![expect(
     clippy::disallowed_methods,
@@ -26,5 +27,6 @@ mod program;
 mod random;
 mod round_trip;
 mod s3;
+mod snapshots;
 mod tree;
 mod weed;

@@ -4,7 +4,7 @@
 //! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
-use super::{admin, bodies, changes, reads};
+use super::{admin, bodies, changes, reads, snapshots};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -184,6 +184,10 @@ impl Service {
             Method::Status(_) => Ok(admin::status(inner)),
             Method::ListMounts(_) => Ok(admin::list_mounts(inner)),
             Method::CreateMount(ask) => admin::create_mount(inner, ask),
+            Method::CreateSnapshot(ask) => snapshots::create(inner, ask),
+            Method::RenewSnapshot(ask) => snapshots::renew(inner, ask),
+            Method::RemoveSnapshot(ask) => snapshots::remove(inner, ask),
+            Method::ListSnapshots(ask) => snapshots::list(inner, ask),
             Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) => Err(internal()),
         }
     }
@@ -271,7 +275,11 @@ fn lane(method: &Method) -> Lane {
         | Method::OpenSession(_)
         | Method::RenewSession(_)
         | Method::CloseSession(_)
-        | Method::CreateMount(_) => Lane::Blocking,
+        | Method::CreateMount(_)
+        | Method::CreateSnapshot(_)
+        | Method::RenewSnapshot(_)
+        | Method::RemoveSnapshot(_)
+        | Method::ListSnapshots(_) => Lane::Blocking,
         Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) => Lane::Waiting,
     }
 }

@@ -19,6 +19,8 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::Remove(ask) => &mut ask.context,
         Method::SetAttributes(ask) => &mut ask.context,
         Method::Publish(ask) => &mut ask.context,
+        Method::CreateSnapshot(ask) => &mut ask.context,
+        Method::RenewSnapshot(ask) => &mut ask.context,
         _ => return false,
     };
     let context = context.get_or_insert_default();

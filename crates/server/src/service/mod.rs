@@ -12,7 +12,7 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`bodies`], [`admin`], [`sync`], [`maintenance`].
+//! [`bodies`], [`snapshots`], [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;
@@ -23,6 +23,7 @@ pub(crate) mod marker;
 mod reads;
 #[cfg(test)]
 mod service_test;
+mod snapshots;
 mod store;
 mod sync;
 

@@ -5,7 +5,7 @@ use crate::wire;
 use nokv_namespace::View;
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_proto::{invalid, name_from_wire};
-use nokv_types::{Failure, Reason};
+use nokv_types::{Failure, Reason, SnapshotName};
 use prost::Message;
 
 /// Entries of a page when the caller leaves it to the server.
@@ -33,7 +33,7 @@ pub(super) fn lookup(inner: &Inner, ask: v1::LookupRequest) -> Result<Answer, Fa
     let follow = wire::follow(ask.follow)?;
     let node = inner
         .namespace
-        .lookup(&view(inner, ask.view), &target, follow)?;
+        .lookup(&view(inner, ask.view)?, &target, follow)?;
     Ok(Answer::Lookup(v1::LookupResponse {
         node: Some(wire::node_to_wire(&node)),
     }))
@@ -45,7 +45,7 @@ pub(super) fn read_dir(inner: &Inner, ask: v1::ReadDirRequest) -> Result<Answer,
         true => None,
         false => Some(name_from_wire(ask.after)?),
     };
-    let view = view(inner, ask.view);
+    let view = view(inner, ask.view)?;
     let limit = page_limit(ask.limit);
     let page = inner
         .namespace
@@ -55,13 +55,13 @@ pub(super) fn read_dir(inner: &Inner, ask: v1::ReadDirRequest) -> Result<Answer,
 
 pub(super) fn read_link(inner: &Inner, ask: v1::ReadLinkRequest) -> Result<Answer, Failure> {
     let link = wire::target("target", ask.target)?;
-    let target = inner.namespace.read_link(&view(inner, ask.view), &link)?;
+    let target = inner.namespace.read_link(&view(inner, ask.view)?, &link)?;
     Ok(Answer::ReadLink(v1::ReadLinkResponse { target }))
 }
 
 pub(super) fn usage(inner: &Inner, ask: v1::UsageRequest) -> Result<Answer, Failure> {
     let target = wire::target("target", ask.target)?;
-    let usage = inner.namespace.usage(&view(inner, ask.view), &target)?;
+    let usage = inner.namespace.usage(&view(inner, ask.view)?, &target)?;
     Ok(Answer::Usage(v1::UsageResponse {
         version: usage.version.as_u64(),
         bytes: usage.bytes,
@@ -81,7 +81,7 @@ pub(super) fn read_plan(inner: &Inner, ask: v1::ReadPlanRequest) -> Result<Answe
             format!("read plan of {count} files is over {PLAN_ITEMS_MAX}; ask in parts"),
         ));
     }
-    let view = view(inner, ask.view);
+    let view = view(inner, ask.view)?;
     let mut results = Vec::with_capacity(count);
     let mut bytes = 0;
     for target in ask.targets {
@@ -112,9 +112,23 @@ fn plan_one(inner: &Inner, view: &View, target: v1::Target) -> v1::ReadPlanResul
     }
 }
 
-/// The view of a request, with the default mount in the place of 0.
-fn view(inner: &Inner, message: Option<v1::View>) -> View {
+/// The view of a request, with the default mount in the place of 0, and the version of a snapshot in
+/// the place of its name: looked up in every call, so that none reads it after its lease.
+fn view(inner: &Inner, message: Option<v1::View>) -> Result<View, Failure> {
+    let name = message.as_ref().map_or("", |view| view.snapshot.as_str());
+    let name = match name {
+        "" => None,
+        name => Some(SnapshotName::parse(name)?),
+    };
     let mut view = wire::view(message);
     view.mount = inner.mount_or_default(view.mount);
-    view
+    if let Some(name) = name {
+        let snapshot = inner.namespace.snapshot(view.mount, &name)?;
+        if view.at.is_some_and(|at| at != snapshot.at) {
+            return Err(invalid("view.at", "is not the version of the snapshot"));
+        }
+        view.at = Some(snapshot.at);
+        view.branch = snapshot.branch;
+    }
+    Ok(view)
 }

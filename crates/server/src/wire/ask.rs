@@ -24,6 +24,7 @@ pub fn view_to_wire(view: &View) -> v1::View {
         mount: view.mount.get(),
         branch: view.branch.get(),
         at: view.at.map_or(0, Version::as_u64),
+        snapshot: String::new(),
     }
 }
 

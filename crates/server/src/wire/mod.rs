@@ -3,11 +3,13 @@
 //! Invariants: every function in [`ask`] has its inverse in [`heard`] and the other way round, and
 //! a round trip changes nothing (tested); what is not valid becomes a failure that names the field.
 //!
-//! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`].
+//! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`],
+//! [`snapshot`].
 
 mod ask;
 mod node;
 mod publish;
+mod snapshot;
 #[cfg(test)]
 mod wire_test;
 
@@ -19,3 +21,4 @@ pub use ask::{
 };
 pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};
 pub use publish::{publish, publish_to_wire, published, published_to_wire};
+pub use snapshot::{lease_ms, snapshot, snapshot_to_wire};

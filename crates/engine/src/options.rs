@@ -58,12 +58,14 @@ pub struct Options {
     pub block_bytes: usize,
     /// A table of a level below the first, bytes.
     pub table_bytes: u64,
-    /// Compaction of level 0 begins at this many tables.
+    /// Compaction of level 0 begins when so many tables of it lie over one another.
     pub level0_tables: usize,
     /// The level below level 0, bytes; each one further down is ten times as large.
     pub level_base_bytes: u64,
     /// The most that compactions read in a second, bytes; `None` for no limit.
     pub compaction_bytes_per_second: Option<u64>,
+    /// Threads that compact; `None` for as many as there are processors, at most four.
+    pub compaction_threads: Option<usize>,
     /// Compression of the upper levels.
     pub compression: Compression,
     /// Compression of the lowest level.
@@ -105,6 +107,7 @@ impl Default for Options {
             level0_tables: 4,
             level_base_bytes: 256 << 20,
             compaction_bytes_per_second: None,
+            compaction_threads: None,
             compression: Compression::Lz4,
             compression_bottom: Compression::Zstd,
         }

@@ -9,6 +9,11 @@ pub trait Spawn: Send + Sync {
     /// # Errors
     /// The machine has no thread left.
     fn spawn(&self, name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle>;
+
+    /// How many threads can run at once, at least 1: for sizing pools, not for decisions.
+    fn parallelism(&self) -> usize {
+        1
+    }
 }
 
 /// A started thread. Dropping it lets the thread run on.
@@ -59,5 +64,9 @@ impl Spawn for RealSpawn {
         Ok(JoinHandle::new(Box::new(move || {
             handle.join().map_err(|_| Panicked)
         })))
+    }
+
+    fn parallelism(&self) -> usize {
+        thread::available_parallelism().map_or(1, usize::from)
     }
 }

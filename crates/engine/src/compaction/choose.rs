@@ -2,11 +2,14 @@
 //!
 //! | | when | what |
 //! |---|---|---|
-//! | A | level 0 is full, and further over than any level | all of it into the base level |
+//! | A | level 0 is full | the deepest stack of it, into the base level ([`level0`]) |
 //! | B | a level is over its target | the table that overlaps least of the next level, into that |
 //! | C | a table has many deletions below the horizon | it, into the next level |
 //! | D | a table with nothing below has a fifth of droppable content | it alone, in its place |
 //! | E | nothing, and the effort is `Settle` | A from one table, D from a twentieth on |
+//!
+//! Of A and B the one that is furthest over comes first; what a running compaction has taken is left
+//! out, and what cannot run beside it is passed over for the next best ([`super::claim`]).
 //!
 //! A table that overlaps nothing in the next level is moved, not merged, unless it is small: then
 //! small tables would pile up. For the same reason a merge takes small neighbours of its range in
@@ -15,16 +18,16 @@
 //! Invariant: every plan gets the tree closer to rest (fewer tables in level 0, less over target,
 //! deletions deeper, less garbage), so choosing and running until `None` ends.
 
-use std::ops::Range;
+use std::{cmp::Reverse, ops::Range};
 
 use super::{
+    level0,
     plan::{Action, KeySpan, LevelsView, Plan, Reason, Run, TableInfo},
     targets::Targets,
 };
 
-/// Tables of level 0 that one compaction takes: bounds its memory (a cursor and a block each) and
-/// its duration.
-const LEVEL0_INPUTS_MAX: usize = 32;
+/// Level 0 is full when it has this many times the bytes that the level below may have.
+const LEVEL0_BYTES_FACTOR: u64 = 2;
 
 /// A table with one deletion in so many entries is pushed down.
 const TOMBSTONE_PART: u64 = 4;
@@ -49,7 +52,7 @@ pub(crate) enum Effort {
 /// What a choice goes by.
 #[derive(Clone, Debug)]
 pub(crate) struct ChooseOptions<'a> {
-    /// Compaction of level 0 begins at this many tables.
+    /// Compaction of level 0 begins at this depth.
     pub(crate) level0_tables: usize,
     /// The largest that the level below level 0 may be.
     pub(crate) level_base_bytes: u64,
@@ -61,39 +64,49 @@ pub(crate) struct ChooseOptions<'a> {
     pub(crate) effort: Effort,
 }
 
-/// The next compaction; `None` when the tree is in shape.
+/// The next compaction that may run beside those that run; `None` when there is none.
 pub(crate) fn choose(view: &LevelsView<'_>, options: &ChooseOptions<'_>) -> Option<Plan> {
     let targets = Targets::of(view, options.level_base_bytes);
-    let level0 = Score::new(view.level(0).len() as u64, options.level0_tables as u64);
-    let fullest = (targets.base..view.last())
+    let mut urgent: Vec<(Score, usize)> = (targets.base..view.last())
         .map(|level| {
-            (
-                Score::new(view.level_bytes(level), targets.bytes(level)),
-                level,
-            )
+            let bytes = free_bytes(view, level);
+            (Score::new(bytes, targets.bytes(level)), level)
         })
-        .max_by_key(|(score, level)| (*score, std::cmp::Reverse(*level)));
-    if level0.is_over(1) && fullest.is_none_or(|(score, _)| level0 >= score) {
-        return plan_level0(view, options, targets.base, Reason::Level0);
-    }
-    if let Some((score, level)) = fullest
-        && score.is_over(1)
-    {
-        return plan_size(view, options, level);
-    }
-    if level0.is_over(1) {
-        return plan_level0(view, options, targets.base, Reason::Level0);
-    }
+        .chain([(level0_score(view, options), 0)])
+        .filter(|(score, _)| score.is_over(1))
+        .collect();
+    urgent.sort_by_key(|(score, level)| (Reverse(*score), *level));
+    let mut plans = urgent.into_iter().filter_map(|(_, level)| match level {
+        0 => level0::plan(view, options, targets.base, Reason::Level0),
+        _ => plan_size(view, options, level),
+    });
     let part = match options.effort {
         Effort::Balance => GARBAGE_PART,
         Effort::Settle => GARBAGE_PART_SETTLE,
     };
-    plan_tombstones(view, options)
+    plans
+        .next()
+        .or_else(|| plan_tombstones(view, options))
         .or_else(|| plan_garbage(view, options, part))
         .or_else(|| match options.effort {
-            Effort::Settle => plan_level0(view, options, targets.base, Reason::Settle),
+            Effort::Settle => level0::plan(view, options, targets.base, Reason::Settle),
             Effort::Balance => None,
         })
+}
+
+/// Depth counts for readers; bytes count for space, since many tables side by side are one
+/// sublevel.
+fn level0_score(view: &LevelsView<'_>, options: &ChooseOptions<'_>) -> Score {
+    let depth = Score::new(level0::depth(view) as u64, options.level0_tables as u64);
+    let bytes = options.level_base_bytes.saturating_mul(LEVEL0_BYTES_FACTOR);
+    depth.max(Score::new(free_bytes(view, 0), bytes))
+}
+
+/// The bytes of a level that no running compaction takes away.
+fn free_bytes(view: &LevelsView<'_>, level: usize) -> u64 {
+    let tables = view.level(level).iter();
+    let free = tables.filter(|table| !view.is_claimed(table.number));
+    free.map(|table| table.summary.bytes).sum()
 }
 
 /// How full something is, in hundredths.
@@ -108,34 +121,6 @@ impl Score {
     const fn is_over(self, times: u64) -> bool {
         self.0 >= times * 100
     }
-}
-
-/// A and E: the oldest tables of level 0, as many as one compaction takes.
-fn plan_level0(
-    view: &LevelsView<'_>,
-    options: &ChooseOptions<'_>,
-    base: usize,
-    reason: Reason,
-) -> Option<Plan> {
-    let tables = view.level(0);
-    let oldest = tables.last()?;
-    // The oldest alone may go down without a merge: nothing older can be passed by it.
-    if is_movable(view, options, oldest, base) {
-        let inputs = vec![Run {
-            level: 0,
-            numbers: vec![oldest.number],
-        }];
-        return Some(Plan {
-            reason,
-            action: Action::Move,
-            inputs,
-            output_level: base,
-            deeper: Vec::new(),
-        });
-    }
-    let skipped = tables.len().saturating_sub(LEVEL0_INPUTS_MAX);
-    let inputs = tables.get(skipped..)?;
-    merge_into(view, options, (0, inputs), base, reason)
 }
 
 /// B: the table of the level whose move costs least.
@@ -156,8 +141,12 @@ fn plan_size(view: &LevelsView<'_>, options: &ChooseOptions<'_>, level: usize) -
             table.number,
         )
     };
-    let table = view.level(level).iter().min_by_key(cost)?;
-    push_down(view, options, level, table, Reason::Size)
+    let mut tables: Vec<_> = view.level(level).iter().collect();
+    tables.sort_by_cached_key(cost);
+    let mut plans = tables
+        .into_iter()
+        .filter_map(|table| push_down(view, options, level, table, Reason::Size));
+    plans.find(|plan| view.allows(plan))
 }
 
 /// C: the highest table with deletions that the horizon has passed.
@@ -171,11 +160,11 @@ fn plan_tombstones(view: &LevelsView<'_>, options: &ChooseOptions<'_>) -> Option
     };
     let mut levels = 1..view.last();
     levels.find_map(|level| {
-        let table = view
-            .level(level)
-            .iter()
-            .find(|table| is_wanted(level, table))?;
-        push_down(view, options, level, table, Reason::Tombstones)
+        let tables = view.level(level).iter();
+        let mut plans = tables
+            .filter(|table| is_wanted(level, table))
+            .filter_map(|table| push_down(view, options, level, table, Reason::Tombstones));
+        plans.find(|plan| view.allows(plan))
     })
 }
 
@@ -189,33 +178,48 @@ fn plan_garbage(view: &LevelsView<'_>, options: &ChooseOptions<'_>, part: u64) -
             .garbage
             .droppable(options.horizon, options.pins)
     };
-    let (level, table) = tables
+    let mut wanted: Vec<_> = tables
         .filter(|(_, table)| {
             droppable(table).saturating_mul(part) >= table.summary.content_bytes.max(part)
         })
         .filter(|(level, table)| view.deeper(*level, &KeySpan::of(table.summary)).is_empty())
-        .max_by_key(|(_, table)| droppable(table))?;
-    let place = view
-        .level(level)
+        .collect();
+    wanted.sort_by_key(|(_, table)| Reverse(droppable(table)));
+    let mut plans = wanted
+        .into_iter()
+        .filter_map(|(level, table)| rewrite(view, options, level, table, Reason::Garbage));
+    plans.find(|plan| view.allows(plan))
+}
+
+/// A table, with its small neighbours, anew in its level.
+pub(super) fn rewrite(
+    view: &LevelsView<'_>,
+    options: &ChooseOptions<'_>,
+    level: usize,
+    table: &TableInfo<'_>,
+    reason: Reason,
+) -> Option<Plan> {
+    let tables = view.level(level);
+    let place = tables
         .iter()
         .position(|other| other.number == table.number)?;
-    let numbers = with_small_neighbours(view.level(level), options, place..place + 1);
-    let taken = view
-        .level(level)
-        .iter()
-        .filter(|other| numbers.contains(&other.number));
-    let deeper = view.deeper(level, &KeySpan::around(taken.map(|other| other.summary))?);
-    let inputs = vec![Run { level, numbers }];
+    let numbers = with_small_neighbours(tables, options, place..place + 1);
+    let taken = tables.iter();
+    let taken = taken.filter(|other| numbers.contains(&other.number));
+    let span = KeySpan::around(taken.map(|other| other.summary))?;
+    let deeper = view.deeper(level, &span);
     Some(Plan {
-        reason: Reason::Garbage,
+        reason,
         action: Action::Merge,
-        inputs,
+        inputs: vec![Run { level, numbers }],
         output_level: level,
+        span,
         deeper,
     })
 }
 
-fn push_down(
+/// A table of a sorted level, into the next one.
+pub(super) fn push_down(
     view: &LevelsView<'_>,
     options: &ChooseOptions<'_>,
     level: usize,
@@ -223,30 +227,34 @@ fn push_down(
     reason: Reason,
 ) -> Option<Plan> {
     if is_movable(view, options, table, level + 1) {
-        let inputs = vec![Run {
-            level,
-            numbers: vec![table.number],
-        }];
-        let action = Action::Move;
-        return Some(Plan {
-            reason,
-            action,
-            inputs,
-            output_level: level + 1,
-            deeper: Vec::new(),
-        });
+        return Some(move_to(level, table, level + 1, reason));
     }
-    merge_into(
-        view,
-        options,
-        (level, std::slice::from_ref(table)),
-        level + 1,
+    let run = Run {
+        level,
+        numbers: vec![table.number],
+    };
+    merge_into(view, options, vec![run], level + 1, reason)
+}
+
+pub(super) fn move_to(
+    level: usize,
+    table: &TableInfo<'_>,
+    output_level: usize,
+    reason: Reason,
+) -> Plan {
+    let numbers = vec![table.number];
+    Plan {
         reason,
-    )
+        action: Action::Move,
+        inputs: vec![Run { level, numbers }],
+        output_level,
+        span: KeySpan::of(table.summary),
+        deeper: Vec::new(),
+    }
 }
 
 /// Whether a table can go to a level as it is.
-fn is_movable(
+pub(super) fn is_movable(
     view: &LevelsView<'_>,
     options: &ChooseOptions<'_>,
     table: &TableInfo<'_>,
@@ -257,47 +265,41 @@ fn is_movable(
     !is_small(table, options) && below.is_empty()
 }
 
-fn merge_into(
+/// Runs, newest first, with what they overlap in the output level.
+pub(super) fn merge_into(
     view: &LevelsView<'_>,
     options: &ChooseOptions<'_>,
-    (level, tables): (usize, &[TableInfo<'_>]),
+    mut runs: Vec<Run>,
     output_level: usize,
     reason: Reason,
 ) -> Option<Plan> {
-    let span = KeySpan::around(tables.iter().map(|table| table.summary))?;
+    let taken = runs.iter().flat_map(|run| {
+        let tables = view.level(run.level).iter();
+        tables.filter(|table| run.numbers.contains(&table.number))
+    });
+    let span = KeySpan::around(taken.map(|table| table.summary))?;
     let below = view.level(output_level);
     let start = below.partition_point(|table| table.summary.largest < span.smallest);
     let end = below.partition_point(|table| table.summary.smallest <= span.largest);
-    let overlapped = with_small_neighbours(below, options, start..end);
-    let below = below.iter();
-    let below = below.filter(|table| overlapped.contains(&table.number));
-    let all = tables.iter().chain(below).map(|table| table.summary);
-    let span = KeySpan::around(all)?;
-    let mut inputs = match level {
-        0 => tables
-            .iter()
-            .map(|t| Run {
-                level: 0,
-                numbers: vec![t.number],
-            })
-            .collect(),
-        _ => vec![Run {
-            level,
-            numbers: tables.iter().map(|table| table.number).collect(),
-        }],
-    };
-    if !overlapped.is_empty() {
-        inputs.push(Run {
+    let numbers = with_small_neighbours(below, options, start..end);
+    let overlapped = below
+        .iter()
+        .filter(|table| numbers.contains(&table.number))
+        .map(|table| table.summary);
+    let span = KeySpan::around(overlapped).map_or_else(|| span.clone(), |own| own.joined(&span));
+    if !numbers.is_empty() {
+        runs.push(Run {
             level: output_level,
-            numbers: overlapped,
+            numbers,
         });
     }
     let deeper = view.deeper(output_level, &span);
     Some(Plan {
         reason,
         action: Action::Merge,
-        inputs,
+        inputs: runs,
         output_level,
+        span,
         deeper,
     })
 }
@@ -327,6 +329,6 @@ fn with_small_neighbours(
         .collect()
 }
 
-fn is_small(table: &TableInfo<'_>, options: &ChooseOptions<'_>) -> bool {
+pub(super) fn is_small(table: &TableInfo<'_>, options: &ChooseOptions<'_>) -> bool {
     table.summary.bytes < options.table_bytes / SMALL_PART
 }

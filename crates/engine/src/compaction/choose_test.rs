@@ -42,7 +42,10 @@ fn view(tables: &[(usize, u64, TableSummary)]) -> LevelsView<'_> {
             summary,
         });
     }
-    LevelsView { levels }
+    LevelsView {
+        levels,
+        claims: &[],
+    }
 }
 
 /// What is chosen: reason, action, inputs as `level:numbers`, output level, number of lower spans.
@@ -119,7 +122,8 @@ fn the_oldest_table_of_level_0_moves_when_it_overlaps_nothing() {
         Row(0, 11, "k-m", 64),
         Row(7, 5, "a-f", 64),
     ];
-    check(&rows, Effort::Balance, "Level0 Move 0:[11] to 7 above 0");
+    check(&rows, Effort::Balance, "nothing");
+    check(&rows, Effort::Settle, "Settle Move 0:[11] to 7 above 0");
     let small = [
         Row(0, 14, "t-z", 1),
         Row(0, 13, "p-q", 1),
@@ -128,8 +132,8 @@ fn the_oldest_table_of_level_0_moves_when_it_overlaps_nothing() {
         Row(7, 4, "a-b", 64),
         Row(7, 5, "c-f", 1),
     ];
-    let all = "Level0 Merge 0:[14] 0:[13] 0:[12] 0:[11] 7:[5] to 7 above 0";
-    check(&small, Effort::Balance, all);
+    let all = "Settle Merge 0:[11, 12, 13, 14] 7:[5] to 7 above 0";
+    check(&small, Effort::Settle, all);
 }
 
 #[test]

@@ -7,11 +7,21 @@
 //! Shape of the tree: level 0 holds flushed tables, newest first, which may overlap; every other
 //! level is sorted. The last level is filled first and the levels above it get targets a tenth, a
 //! hundredth, ... of its actual size ([`targets`]), so that all that is above the last level stays
-//! near a ninth of it: space amplification of about 1.1, whatever the size of the store. Level 0 is
-//! the buffer that catches a flood of flushes: [`choose`] takes many of its tables at once, while
-//! the throttle of the store slows writers by how many there are.
+//! near a ninth of it: space amplification of about 1.1, whatever the size of the store.
+//!
+//! Level 0 is the buffer that catches a flood of flushes first and sorts later. A flush cuts its
+//! tables where the tables of the base level are, and [`sublevels`] stacks them into few sorted
+//! runs, so readers pay for the depth of the stack and not for the number of tables. Sorting down
+//! goes by pieces, deepest stack first ([`level0`]): a piece is a second's work and frees its part
+//! of the keys, where taking all of level 0 at once would rewrite the whole base level while the
+//! stack grows. Several compactions run at once as long as they do not meet ([`claim`]), and a
+//! large one is cut by keys into parts ([`split()`]). The throttle of the store slows writers by
+//! depth and bytes. Rejected: an ingest area in each level (level 0 with other names: as many
+//! places to look, and the order of ages to keep in each); merging tables of level 0 with each
+//! other (written twice, and they would need an age of their own in the manifest).
 //!
 //! Invariants:
+//! - no two compactions that run share an input, or a part of the keys of one output level;
 //! - a compaction takes, with any table, everything that overlaps it in the output level, and of
 //!   level 0 everything older that overlaps: a key's entries are never older in an upper source
 //!   than in a lower one;
@@ -20,22 +30,31 @@
 //!   after.
 
 mod choose;
+mod claim;
 mod keep;
+mod level0;
 mod limiter;
 mod plan;
 mod prune;
 mod run;
+mod split;
+mod sublevels;
 mod sweep;
 mod targets;
 
+#[cfg(test)]
+mod choose_prop_test;
 #[cfg(test)]
 mod choose_test;
 #[cfg(test)]
 mod run_test;
 
 pub(crate) use choose::{ChooseOptions, Effort, choose};
+pub(crate) use claim::Claim;
 pub(crate) use limiter::{NoLimit, RateLimiter, Throttle};
-pub(crate) use plan::{Action, LevelsView, Plan, TableInfo};
 #[cfg(test)]
-pub(crate) use plan::{KeySpan, Reason};
-pub(crate) use run::{Job, NewTable, run};
+pub(crate) use plan::Reason;
+pub(crate) use plan::{Action, KeySpan, LevelsView, Plan, TableInfo};
+pub(crate) use run::{Job, NewTable, Part, run};
+pub(crate) use split::split;
+pub(crate) use sublevels::sublevels;

@@ -1,5 +1,6 @@
 //! What a choice of compaction sees, and what it says.
 
+use super::claim::Claim;
 use crate::table::TableSummary;
 
 /// A table, as a choice sees it.
@@ -17,6 +18,8 @@ pub(crate) struct TableInfo<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct LevelsView<'a> {
     pub(crate) levels: Vec<Vec<TableInfo<'a>>>,
+    /// What running compactions have taken.
+    pub(crate) claims: &'a [Claim],
 }
 
 /// A range of keys, both ends included.
@@ -26,7 +29,7 @@ pub(crate) struct KeySpan {
     pub(crate) largest: Vec<u8>,
 }
 
-/// Tables that follow each other: a part of a sorted level, or one table of level 0.
+/// Tables that follow each other: a part of a sorted level, or of a sublevel of level 0.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Run {
     pub(crate) level: usize,
@@ -66,6 +69,8 @@ pub(crate) struct Plan {
     /// Newest first.
     pub(crate) inputs: Vec<Run>,
     pub(crate) output_level: usize,
+    /// Around all inputs: outside of it nothing is written.
+    pub(crate) span: KeySpan,
     /// What lies below the output level within the range of the inputs, in order, not overlapping:
     /// there, deletions must be kept.
     pub(crate) deeper: Vec<KeySpan>,
@@ -79,6 +84,17 @@ impl LevelsView<'_> {
 
     pub(crate) fn level(&self, level: usize) -> &[TableInfo<'_>] {
         self.levels.get(level).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a running compaction has taken the table.
+    pub(crate) fn is_claimed(&self, number: u64) -> bool {
+        let mut claims = self.claims.iter();
+        claims.any(|claim| claim.numbers.contains(&number))
+    }
+
+    /// Whether the plan may run beside all that run.
+    pub(crate) fn allows(&self, plan: &Plan) -> bool {
+        self.claims.iter().all(|claim| claim.allows(plan))
     }
 
     pub(crate) fn level_bytes(&self, level: usize) -> u64 {
@@ -127,11 +143,21 @@ impl KeySpan {
         }
     }
 
+    /// Whether they have a key in common.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.smallest <= other.largest && other.smallest <= self.largest
+    }
+
+    /// The span around both.
+    pub(crate) fn joined(&self, other: &Self) -> Self {
+        Self {
+            smallest: self.smallest.clone().min(other.smallest.clone()),
+            largest: self.largest.clone().max(other.largest.clone()),
+        }
+    }
+
     /// The span of several tables; `None` for no table.
     pub(crate) fn around<'a>(tables: impl IntoIterator<Item = &'a TableSummary>) -> Option<Self> {
-        tables.into_iter().map(Self::of).reduce(|a, b| Self {
-            smallest: a.smallest.min(b.smallest),
-            largest: a.largest.max(b.largest),
-        })
+        tables.into_iter().map(Self::of).reduce(|a, b| a.joined(&b))
     }
 }

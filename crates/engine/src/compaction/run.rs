@@ -4,6 +4,8 @@
 //! - nothing is decided here: [`super::choose`] said what, [`super::prune`] and [`super::sweep`]
 //!   say what stays;
 //! - an output ends between two keys, never between versions of one;
+//! - the parts of a compaction, each run by itself, write together what the whole would, but for
+//!   where tables end: range tombstones are cut at the bounds of the parts;
 //! - every output is synced when `run` returns; on an error none is of use, and the caller removes
 //!   those it made.
 
@@ -15,6 +17,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use nokv_env::File;
 
 use super::{
@@ -41,10 +44,19 @@ pub(crate) struct NewTable {
     pub(crate) file: Arc<dyn File>,
 }
 
-/// A compaction, with all that it needs.
+/// A part of the keys: from a key on, up to another, exclusive; a missing bound is none.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Part {
+    pub(crate) from: Option<Bytes>,
+    pub(crate) to: Option<Bytes>,
+}
+
+/// A compaction, or a part of one, with all that it needs.
 pub(crate) struct Job<'a> {
     /// Runs of tables, newest first; the tables of a run follow each other.
     pub(crate) inputs: Vec<Arc<[Arc<Table>]>>,
+    /// Keys outside of it are left to others.
+    pub(crate) part: Part,
     /// See [`super::Plan::deeper`].
     pub(crate) deeper: Vec<KeySpan>,
     pub(crate) retention: &'a Retention,
@@ -65,16 +77,20 @@ pub(crate) fn run(
     create: &mut dyn FnMut() -> Result<NewTable, Error>,
 ) -> Result<Vec<(u64, TableSummary)>, Error> {
     let options = CursorOptions {
+        lower: job.part.from.clone(),
+        upper: job.part.to.clone(),
         reading: Reading::Ahead,
-        ..CursorOptions::default()
     };
     let cursor = |tables: &Arc<[Arc<Table>]>| LevelCursor::new(Arc::clone(tables), options.clone());
-    let mut merge = EntryMerge::new(job.inputs.iter().map(cursor).collect())?;
+    let cursors = job.inputs.iter().map(cursor).collect();
+    let mut merge = EntryMerge::new(cursors, job.part.from.as_deref())?;
+    let end = job.part.to.clone();
     let tables = job.inputs.iter().flat_map(|tables| tables.iter());
     let sweep = Sweep::new(
         tables.map(|table| table.range_tombstones()),
         job.deeper.clone(),
     );
+    let begin = job.part.from.as_ref().map(|from| from.to_vec());
     let mut compaction = Compaction {
         keep: Keep::new(job.retention),
         job,
@@ -83,12 +99,15 @@ pub(crate) fn run(
         key: None,
         deeper_place: 0,
         writer: None,
-        begin: None,
+        begin,
         outputs: Vec::new(),
         step_bytes: 0,
         create,
     };
     while let Some(entry) = merge.current() {
+        if end.as_ref().is_some_and(|end| entry.key() >= end.as_ref()) {
+            break;
+        }
         compaction.take(entry)?;
         merge.next()?;
     }
@@ -213,7 +232,8 @@ impl Compaction<'_, '_> {
     }
 
     fn finish(mut self) -> Result<Vec<(u64, TableSummary)>, Error> {
-        self.finish_output(None)?;
+        let end = self.job.part.to.clone();
+        self.finish_output(end.as_deref())?;
         Ok(self.outputs)
     }
 

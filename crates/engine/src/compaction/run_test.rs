@@ -7,11 +7,12 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use bytes::Bytes;
 use nokv_env::Env;
 use nokv_types::Version;
 use proptest::prelude::*;
 
-use super::{Job, KeySpan, NewTable, NoLimit, run};
+use super::{Job, KeySpan, NewTable, NoLimit, Part, run};
 use crate::{
     Compression, Error, Retention,
     entry::{EntryKind, RangeTombstone},
@@ -145,33 +146,47 @@ fn compact(
     deeper: Vec<KeySpan>,
     retention: &Retention,
     table_bytes: u64,
+    cuts: &[Vec<u8>],
 ) -> Result<(Content, Vec<Arc<Table>>), Error> {
-    let inputs = sources.iter().enumerate().filter_map(|(id, source)| {
-        let is_empty = source.entries.is_empty() && source.tombstones.is_empty();
-        let table = || table(id as u64, &source.entries, &source.tombstones, options());
-        (!is_empty).then(|| Arc::from([table()]))
-    });
+    let inputs: Vec<_> = sources
+        .iter()
+        .enumerate()
+        .filter_map(|(id, source)| {
+            let is_empty = source.entries.is_empty() && source.tombstones.is_empty();
+            let table = || table(id as u64, &source.entries, &source.tombstones, options());
+            (!is_empty).then(|| Arc::from([table()]))
+        })
+        .collect();
     let env = Env::memory(1);
     let mut files = Vec::new();
-    let job = Job {
-        inputs: inputs.collect(),
-        deeper,
-        retention,
-        table_options: options(),
-        table_bytes,
-        throttle: &NoLimit,
-        cancel: &AtomicBool::new(false),
-    };
-    let outputs = run(job, &mut || {
-        let number = files.len() as u64;
-        let file = file(&env, &number.to_string());
-        files.push(Arc::clone(&file));
-        Ok(NewTable {
-            number,
-            path: PathBuf::from("/tables/t"),
-            file,
-        })
-    })?;
+    let mut outputs = Vec::new();
+    let cuts = cuts.iter().map(|cut| Some(Bytes::copy_from_slice(cut)));
+    let bounds: Vec<Option<Bytes>> = [None].into_iter().chain(cuts).chain([None]).collect();
+    for bound in bounds.windows(2) {
+        let job = Job {
+            inputs: Vec::clone(&inputs),
+            part: Part {
+                from: bound[0].clone(),
+                to: bound[1].clone(),
+            },
+            deeper: deeper.clone(),
+            retention,
+            table_options: options(),
+            table_bytes,
+            throttle: &NoLimit,
+            cancel: &AtomicBool::new(false),
+        };
+        outputs.extend(run(job, &mut || {
+            let number = files.len() as u64;
+            let file = file(&env, &number.to_string());
+            files.push(Arc::clone(&file));
+            Ok(NewTable {
+                number,
+                path: PathBuf::from("/tables/t"),
+                file,
+            })
+        })?);
+    }
     assert_eq!(outputs.len(), files.len());
     let mut content = Content::default();
     let mut tables = Vec::new();
@@ -223,7 +238,9 @@ proptest! {
         retention in retention(),
         table_bytes in 1..2000_u64,
         skip in 0..2_usize,
+        parts in proptest::collection::btree_set(keys(), 0..3),
     ) {
+        let parts: Vec<Vec<u8>> = parts.into_iter().collect();
         let mut sources = deal(&changes, &cuts);
         sources.reverse();
         // The newest source is a memtable, say; the oldest, or none, is a lower level.
@@ -234,7 +251,7 @@ proptest! {
             (!table.summary().is_empty()).then(|| KeySpan::of(table.summary()))
         });
         let (output, tables) =
-            compact(inputs, deeper.collect(), &retention, table_bytes).unwrap();
+            compact(inputs, deeper.collect(), &retention, table_bytes, &parts).unwrap();
         for pair in tables.windows(2) {
             prop_assert!(pair[0].summary().largest <= pair[1].summary().smallest);
         }
@@ -251,10 +268,12 @@ proptest! {
         cut in 0..60_usize,
         retention in retention(),
         table_bytes in 1..2000_u64,
+        parts in proptest::collection::btree_set(keys(), 0..3),
     ) {
+        let parts: Vec<Vec<u8>> = parts.into_iter().collect();
         let mut sources = deal(&changes, &[cut]);
         sources.reverse();
-        let (output, tables) = compact(&sources, Vec::new(), &retention, table_bytes).unwrap();
+        let (output, tables) = compact(&sources, Vec::new(), &retention, table_bytes, &parts).unwrap();
         let horizon = retention.horizon.as_u64();
         let reads = retained(&retention);
         let hides = |tombstone: &RangeTombstone, e: &OwnedEntry| {
@@ -303,6 +322,7 @@ fn an_expired_value_is_a_deletion() {
         };
         let job = Job {
             inputs: vec![Arc::clone(&input)],
+            part: Part::default(),
             deeper,
             retention: &retention,
             table_options: options(),
@@ -350,6 +370,7 @@ fn a_cancelled_compaction_ends() {
     )]);
     let job = Job {
         inputs: vec![input],
+        part: Part::default(),
         deeper: Vec::new(),
         retention: &Retention::default(),
         table_options: options(),

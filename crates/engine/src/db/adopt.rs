@@ -122,7 +122,7 @@ impl Engine {
         let core = self.core();
         let before = |error| (error, IsVisible::No);
         let writing = core.writing().map_err(before)?;
-        let _compacting = writing.compacting.lock();
+        let _quiet = writing.compactions.hold();
         for _ in 0..FLUSHES_MAX {
             if core.try_adopt(writing, candidates)? {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! The threads of a store: one that flushes, one that compacts.
+//! The threads of a store: one that flushes, some that compact.
 //!
 //! Invariants: a thread holds the core, never the handle, so dropping the last handle stops it; a
 //! failure is remembered for the writers that wait and is tried again, since a full device may have
@@ -14,6 +14,10 @@ use crate::Error;
 /// A failed flush or compaction is tried again after this long: long enough not to fill the log
 /// file, short enough that nobody waits for it when space was made.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// More would keep a device busy that writers need, and what one has read is out of the cache of
+/// the others.
+const COMPACTION_THREADS_MAX: usize = 4;
 
 impl Core {
     /// Starts the threads of a store that is open for writing.
@@ -31,44 +35,56 @@ impl Core {
                 .spawn(name, Box::new(move || own.run_thread(work)))
                 .map_err(|error| Error::io("starting the threads of", &core.dir, error))
         };
-        let flush = spawn("nokv-flush", Self::flush_one)?;
-        let compact = spawn("nokv-compact", |core, writing| {
-            core.compact_one(writing, core.effort(writing))
-        })?;
-        Ok(vec![flush, compact])
+        let mut threads = vec![spawn("nokv-flush", Self::flush_one)?];
+        for _ in 0..core.compaction_threads() {
+            threads.push(spawn("nokv-compact", |core, writing| {
+                core.compact_one(writing, core.effort(writing))
+            })?);
+        }
+        Ok(threads)
+    }
+
+    /// How many threads compact: as many as there are processors, within bounds, or as the options
+    /// say.
+    pub(super) fn compaction_threads(&self) -> usize {
+        let processors = || self.env.spawn.parallelism().min(COMPACTION_THREADS_MAX);
+        self.options
+            .compaction_threads
+            .unwrap_or_else(processors)
+            .max(1)
     }
 
     /// Does the work whenever there is some, until the store is closed.
     fn run_thread(&self, work: fn(&Self, &Writing) -> Result<Progress, Error>) {
         let Some(writing) = &self.writing else { return };
-        while !writing.is_stopping() {
+        loop {
+            let seen = {
+                let signal = writing.signal.lock();
+                if signal.is_stopping {
+                    return;
+                }
+                signal.generation
+            };
             match work(self, writing) {
                 Ok(Progress::Done) => writing.note_progress(None),
-                Ok(Progress::Idle) => self.wait_for_work(writing, None),
+                Ok(Progress::Idle) => Self::wait_for_work(writing, Some(seen)),
                 Err(Error::Closed) => return,
                 Err(error) => {
                     tracing::error!(%error, "background work failed; it will be tried again");
                     writing.note_progress(Some(error));
-                    self.wait_for_work(writing, Some(RETRY_AFTER));
+                    Self::wait_for_work(writing, None);
                 }
             }
         }
     }
 
-    fn wait_for_work(&self, writing: &Writing, limit: Option<Duration>) {
+    /// Waits until there may be work that was not there at the count `seen`, at most for
+    /// [`RETRY_AFTER`]: then a store may have become idle.
+    fn wait_for_work(writing: &Writing, seen: Option<u64>) {
         let mut signal = writing.signal.lock();
-        if signal.is_stopping {
-            return;
-        }
-        match limit {
-            Some(limit) => {
-                writing.work.wait_for(&mut signal, limit);
-            }
-            // A signal between the look for work and this wait is missed; the limit bounds the
-            // harm.
-            None => {
-                writing.work.wait_for(&mut signal, RETRY_AFTER);
-            }
+        let is_old = seen.is_none_or(|seen| seen == signal.generation);
+        if !signal.is_stopping && is_old {
+            writing.work.wait_for(&mut signal, RETRY_AFTER);
         }
     }
 }

@@ -1,40 +1,132 @@
-//! Running what the chooser of compactions says.
+//! Running what the chooser of compactions says, several at once.
 //!
-//! Invariants: one compaction at a time; its outputs, with their names, are durable before the
-//! manifest says them; inputs are removed after, and readers that hold them keep their open files.
+//! Invariants: what runs is claimed before it begins and until its outcome is in the view, so no
+//! other compaction meets it; outputs, with their names, are durable before the manifest says them,
+//! all of them in one edit; inputs are removed after, and readers that hold them keep their open
+//! files.
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use nokv_env::OpenMode;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{
     background::Progress,
     core::{Core, Counters, Writing},
-    flush::table_options,
+    parts::Parts,
     tables::{Tables, open_table, table_path},
+    view::View,
 };
 use crate::{
     Error,
     compaction::{
-        Action, ChooseOptions, Effort, Job, LevelsView, NewTable, NoLimit, Plan, RateLimiter,
-        TableInfo, Throttle, choose, run,
+        Action, ChooseOptions, Claim, Effort, LevelsView, NewTable, Plan, TableInfo, choose,
     },
     manifest::{Edit, TableMeta},
     table::{Table, TableSummary},
 };
 
+/// A store that nobody wrote to for so long is idle: work that a load would have to wait for can be
+/// done.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
+
+/// The compactions that run.
+#[derive(Default)]
+pub(super) struct Compactions {
+    claims: Mutex<Vec<Claim>>,
+    /// Told when the last one has ended.
+    none_runs: Condvar,
+    /// How many wait for that: none begins meanwhile, or they would wait forever.
+    holding: AtomicUsize,
+    pub(super) parts: Parts,
+    /// Batches written when a thread last looked, and since when there were as many.
+    quiet: Mutex<(u64, Duration)>,
+}
+
+/// A compaction that was chosen: nobody else takes what it has taken until this is dropped.
+struct Claimed<'a> {
+    compactions: &'a Compactions,
+    plan: Plan,
+    view: Arc<View>,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let claim = Claim::of(&self.plan);
+        let mut claims = self.compactions.claims.lock();
+        claims.retain(|own| *own != claim);
+        if claims.is_empty() {
+            self.compactions.none_runs.notify_all();
+        }
+    }
+}
+
+impl Compactions {
+    /// Waits until none runs; none begins while the guard is held.
+    pub(super) fn hold(&self) -> MutexGuard<'_, Vec<Claim>> {
+        let mut claims = self.claims.lock();
+        self.holding.fetch_add(1, Ordering::AcqRel);
+        while !claims.is_empty() {
+            self.none_runs.wait(&mut claims);
+        }
+        self.holding.fetch_sub(1, Ordering::AcqRel);
+        claims
+    }
+}
+
+/// Who says what is done next.
+type Chooser<'a> = &'a dyn Fn(&LevelsView<'_>, &ChooseOptions<'_>) -> Option<Plan>;
+
 impl Core {
-    /// Does the next compaction, if the tree asks for one.
+    /// Does a part of a running compaction, or the next one, if the tree asks for one.
     ///
     /// # Errors
     /// `Exhausted`, `Io`, `Corrupt`: nothing has changed. `Closed`.
     pub(super) fn compact_one(&self, writing: &Writing, effort: Effort) -> Result<Progress, Error> {
-        let _guard = writing.compacting.lock();
-        let view = self.view.load_full();
+        if self.help(writing) == Progress::Done {
+            return Ok(Progress::Done);
+        }
+        self.compact_next(writing, effort, &choose)
+    }
+
+    /// Does the compaction that `chooser` says.
+    ///
+    /// # Errors
+    /// As [`Core::compact_one`].
+    pub(super) fn compact_next(
+        &self,
+        writing: &Writing,
+        effort: Effort,
+        chooser: Chooser<'_>,
+    ) -> Result<Progress, Error> {
+        let Some(claimed) = self.claim(writing, effort, chooser) else {
+            return Ok(Progress::Idle);
+        };
+        let plan = &claimed.plan;
+        tracing::debug!(reason = ?plan.reason, level = plan.output_level, "compaction");
+        let inputs = Inputs::of(&claimed.view.tables, plan)?;
+        match plan.action {
+            Action::Move => self.install_move(writing, plan, &inputs)?,
+            Action::Merge => self.merge(writing, plan, &inputs)?,
+        }
+        Counters::add(&self.counters.compactions, 1);
+        Ok(Progress::Done)
+    }
+
+    fn claim<'w>(
+        &self,
+        writing: &'w Writing,
+        effort: Effort,
+        chooser: Chooser<'_>,
+    ) -> Option<Claimed<'w>> {
         let retention = self.retention_now();
         let pins: Vec<u64> = retention.pins.iter().map(|pin| pin.as_u64()).collect();
         let options = ChooseOptions {
@@ -45,17 +137,20 @@ impl Core {
             pins: &pins,
             effort,
         };
-        let Some(plan) = choose(&levels_view(&view.tables), &options) else {
-            return Ok(Progress::Idle);
-        };
-        tracing::debug!(reason = ?plan.reason, level = plan.output_level, "compaction");
-        let inputs = Inputs::of(&view.tables, &plan)?;
-        match plan.action {
-            Action::Move => self.install_move(writing, &plan, &inputs)?,
-            Action::Merge => self.merge(writing, plan, &inputs)?,
+        let compactions = &writing.compactions;
+        let mut claims = compactions.claims.lock();
+        if compactions.holding.load(Ordering::Acquire) > 0 {
+            return None;
         }
-        Counters::add(&self.counters.compactions, 1);
-        Ok(Progress::Done)
+        // Loaded under the lock: a claim goes after its outcome is in the view.
+        let view = self.view.load_full();
+        let plan = chooser(&levels_view(&view.tables, &claims), &options)?;
+        claims.push(Claim::of(&plan));
+        Some(Claimed {
+            compactions,
+            plan,
+            view,
+        })
     }
 
     /// Compacts until there is nothing to do, in this thread.
@@ -74,12 +169,12 @@ impl Core {
         self.install_compaction(writing, &inputs.removed, added)
     }
 
-    fn merge(&self, writing: &Writing, plan: Plan, inputs: &Inputs) -> Result<(), Error> {
-        let mut made = Vec::new();
-        let added = match self.write_outputs(writing, plan, inputs, &mut made) {
+    fn merge(&self, writing: &Writing, plan: &Plan, inputs: &Inputs) -> Result<(), Error> {
+        let made = Mutex::new(Vec::new());
+        let added = match self.write_outputs(writing, plan, inputs, &made) {
             Ok(added) => added,
             Err(error) => {
-                for path in &made {
+                for path in &*made.lock() {
                     self.remove_quietly(path);
                 }
                 return Err(error);
@@ -97,33 +192,11 @@ impl Core {
     fn write_outputs(
         &self,
         writing: &Writing,
-        plan: Plan,
+        plan: &Plan,
         inputs: &Inputs,
-        made: &mut Vec<PathBuf>,
+        made: &Mutex<Vec<PathBuf>>,
     ) -> Result<Vec<(usize, Arc<Table>)>, Error> {
-        let is_bottom = plan.output_level + 1 >= inputs.level_count;
-        let compression = if is_bottom {
-            self.options.compression_bottom
-        } else {
-            self.options.compression
-        };
-        let retention = self.retention_now();
-        let rate = self.options.compaction_bytes_per_second;
-        let limiter = rate.map(|rate| RateLimiter::new(Arc::clone(&self.env.clock), rate));
-        let throttle: &dyn Throttle = match &limiter {
-            Some(limiter) => limiter,
-            None => &NoLimit,
-        };
-        let job = Job {
-            inputs: inputs.runs.clone(),
-            deeper: plan.deeper,
-            retention: &retention,
-            table_options: table_options(&self.options, compression),
-            table_bytes: self.options.table_bytes,
-            throttle,
-            cancel: &writing.cancel,
-        };
-        let outputs = run(job, &mut || self.create_table(writing, made))?;
+        let outputs = self.run_in_parts(writing, plan, &inputs.runs, inputs.level_count, made)?;
         self.count_compaction(inputs, &outputs);
         self.env
             .files
@@ -136,7 +209,12 @@ impl Core {
         outputs.into_iter().map(open).collect()
     }
 
-    fn create_table(&self, writing: &Writing, made: &mut Vec<PathBuf>) -> Result<NewTable, Error> {
+    /// Makes the file of an output; `made` remembers it, should the compaction fail.
+    pub(super) fn create_table(
+        &self,
+        writing: &Writing,
+        made: &dyn Fn(&Path),
+    ) -> Result<NewTable, Error> {
         let number = writing.manifest.lock().take_number();
         let path = table_path(&self.dir, number);
         let file = self
@@ -144,7 +222,7 @@ impl Core {
             .files
             .open(&path, OpenMode::CreateNew)
             .map_err(|error| Error::io("making", &path, error))?;
-        made.push(path.clone());
+        made(&path);
         Ok(NewTable { number, path, file })
     }
 
@@ -183,19 +261,24 @@ impl Core {
         Ok(())
     }
 
-    /// How much to do: all that pays when nothing was written since the last look.
+    /// How much to do: all that pays when nothing was written for a while.
     pub(super) fn effort(&self, writing: &Writing) -> Effort {
         let batches = self.counters.batches.load(Ordering::Relaxed);
-        let before = writing.batches_seen.swap(batches, Ordering::Relaxed);
-        if before == batches {
-            Effort::Settle
-        } else {
-            Effort::Balance
+        let now = self.env.clock.monotonic();
+        let mut quiet = writing.compactions.quiet.lock();
+        let (batches_seen, since) = *quiet;
+        if batches_seen != batches {
+            *quiet = (batches, now);
+            return Effort::Balance;
         }
+        if now.saturating_sub(since) < QUIET_AFTER {
+            return Effort::Balance;
+        }
+        Effort::Settle
     }
 }
 
-fn levels_view(tables: &Tables) -> LevelsView<'_> {
+fn levels_view<'a>(tables: &'a Tables, claims: &'a [Claim]) -> LevelsView<'a> {
     let info = |table: &'_ Arc<Table>| table.id();
     let levels = tables.levels.iter().map(|level| {
         let infos = level.iter();
@@ -208,6 +291,7 @@ fn levels_view(tables: &Tables) -> LevelsView<'_> {
     });
     LevelsView {
         levels: levels.collect(),
+        claims,
     }
 }
 

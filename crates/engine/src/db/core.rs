@@ -1,9 +1,9 @@
 //! What all handles and threads of an open store share.
 //!
 //! # Locks, in the order in which they may be taken
-//! `flushing` and `compacting` (one each), `commit` (one writer of log and memtable), `manifest`
-//! (one editor), `install` (one replacer of the view), `signal` (background state). Readers take
-//! none.
+//! `flushing` (one flush at a time), `compactions` (what has been taken), `commit` (one writer of
+//! log and memtable), `manifest` (one editor), `install` (one replacer of the view), `signal`
+//! (background state). Readers take none.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,10 +18,14 @@ use nokv_env::{Env, FileLock};
 use nokv_types::Version;
 use parking_lot::{Condvar, Mutex};
 
-use super::{background::Progress, removals::Removals, view::View, write::Pending};
+use super::{
+    background::Progress, compact::Compactions, removals::Removals, throttle::Pacer, view::View,
+    write::Pending,
+};
 use crate::{
     Error, Options, Retention,
     cache::BlockCache,
+    compaction::RateLimiter,
     manifest::Manifest,
     mark::Mark,
     moment::present,
@@ -45,6 +49,8 @@ pub(super) struct Core {
     pub(super) writing: Option<Writing>,
     pub(super) cache: Arc<BlockCache>,
     pub(super) counters: Counters,
+    /// Shared by all compactions.
+    pub(super) limiter: Option<RateLimiter>,
     pub(super) lock: Mutex<Option<FileLock>>,
     pub(super) closed: AtomicBool,
     pub(super) removals: Removals,
@@ -58,12 +64,12 @@ pub(super) struct Writing {
     pub(super) intake: Mutex<Vec<Pending>>,
     /// One flush at a time.
     pub(super) flushing: Mutex<()>,
-    /// One compaction at a time.
-    pub(super) compacting: Mutex<()>,
+    /// The compactions that run.
+    pub(super) compactions: Compactions,
+    /// Lines writers up when there is pressure.
+    pub(super) pacer: Pacer,
     /// Set when the store is closed: a compaction ends early.
     pub(super) cancel: AtomicBool,
-    /// Batches that were written when compaction last looked.
-    pub(super) batches_seen: AtomicU64,
     pub(super) manifest: Mutex<Manifest>,
     pub(super) signal: Mutex<Signal>,
     /// Told when there may be work for a thread.
@@ -78,7 +84,8 @@ pub(super) struct Signal {
     pub(super) is_stopping: bool,
     /// Why background work failed; it is tried again, and writers that must wait for it are told.
     pub(super) failure: Option<Error>,
-    /// Memtables flushed and compactions done, for those who wait for one.
+    /// Counts whatever may have made work for a thread: who looked for some at one count need not
+    /// look again before the next.
     pub(super) generation: u64,
 }
 
@@ -110,10 +117,12 @@ impl Core {
         writing: Option<Writing>,
         lock: FileLock,
     ) -> Self {
+        let rate = options.compaction_bytes_per_second;
         Self {
             env: env.clone(),
             dir: dir.to_owned(),
             options,
+            limiter: rate.map(|rate| RateLimiter::new(Arc::clone(&env.clock), rate)),
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             visible: AtomicU64::new(visible),
@@ -210,8 +219,7 @@ impl Core {
 impl Writing {
     /// Wakes the threads.
     pub(super) fn wake_workers(&self) {
-        // Under the lock, or a thread that is just deciding to sleep would miss it.
-        let _signal = self.signal.lock();
+        self.signal.lock().generation += 1;
         self.work.notify_all();
     }
 
@@ -222,9 +230,5 @@ impl Writing {
         signal.failure = failure;
         self.progress.notify_all();
         self.work.notify_all();
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.signal.lock().is_stopping
     }
 }

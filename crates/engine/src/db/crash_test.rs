@@ -35,6 +35,8 @@ fn options() -> Options {
         level_base_bytes: 16 << 10,
         level0_tables: 2,
         cache_bytes: 64 << 10,
+        // One thread does all parts of a compaction here.
+        compaction_threads: Some(3),
         ..Options::default()
     }
 }

@@ -5,31 +5,18 @@
 
 use std::{path::Path, sync::Arc};
 
-use nokv_art::Cursor;
-use nokv_env::OpenMode;
-
 use super::{
     background::Progress,
     core::{Core, Counters, Writing},
     memory::Memory,
-    tables::{open_table, table_path},
+    memory_writer::MemoryWriter,
+    tables::open_table,
 };
 use crate::{
-    Compression, Error, Options,
-    entry::EntryKind,
+    Error,
     manifest::{Edit, TableMeta},
-    table::{TableOptions, TableSummary, TableWriter},
     wal::LogStart,
 };
-
-/// How tables are written.
-pub(super) fn table_options(options: &Options, compression: Compression) -> TableOptions {
-    TableOptions {
-        block_bytes: options.block_bytes,
-        compression,
-        ..TableOptions::default()
-    }
-}
 
 impl Core {
     /// Writes all that is in memory to tables.
@@ -61,46 +48,21 @@ impl Core {
             return Ok(Progress::Idle);
         };
         let next = view.sealed.iter().rev().nth(1).unwrap_or(&view.active);
-        let number = writing.manifest.lock().take_number();
-        let path = table_path(&self.dir, number);
-        let written = self.write_memory(memory, &path);
-        let summary = match written {
-            Ok(summary) => summary,
+        let mut writer = MemoryWriter::new(self, writing, &view.tables);
+        let metas = match writer.write(memory) {
+            Ok(metas) => metas,
             Err(error) => {
-                self.remove_quietly(&path);
+                for path in &writer.made {
+                    self.remove_quietly(path);
+                }
                 return Err(error);
             }
         };
-        Counters::add(&self.counters.flush_bytes, summary.bytes);
-        self.install_flushed(writing, memory, next.start, TableMeta { number, summary })?;
+        let bytes = metas.iter().map(|meta| meta.summary.bytes).sum();
+        Counters::add(&self.counters.flush_bytes, bytes);
+        self.install_flushed(writing, memory, next.start, metas)?;
         Counters::add(&self.counters.flushes, 1);
         Ok(Progress::Done)
-    }
-
-    fn write_memory(&self, memory: &Memory, path: &Path) -> Result<TableSummary, Error> {
-        let failed = |error| Error::io("making", path, error);
-        let file = self
-            .env
-            .files
-            .open(path, OpenMode::CreateNew)
-            .map_err(failed)?;
-        let options = table_options(&self.options, self.options.compression);
-        let mut writer = TableWriter::new(file, path, options);
-        let mut cursor = Cursor::new(Arc::clone(&memory.table));
-        cursor.seek_to_first();
-        while let Some(key) = cursor.key() {
-            for found in cursor.versions() {
-                let kind = EntryKind::from_number(found.kind).unwrap_or(EntryKind::Delete);
-                writer.add(key, found.version, kind, found.value)?;
-            }
-            cursor.next_key();
-        }
-        for tombstone in memory.tombstones().iter() {
-            writer.add_range_tombstone(&tombstone.start, &tombstone.end, tombstone.version);
-        }
-        let summary = writer.finish()?;
-        self.env.files.sync_dir(&self.dir).map_err(failed)?;
-        Ok(summary)
     }
 
     fn install_flushed(
@@ -108,20 +70,24 @@ impl Core {
         writing: &Writing,
         memory: &Arc<Memory>,
         log_start: LogStart,
-        meta: TableMeta,
+        metas: Vec<TableMeta>,
     ) -> Result<(), Error> {
-        let table = open_table(&self.env, &self.dir, meta.number, &self.cache)?;
+        let open = |meta: &TableMeta| {
+            let table = open_table(&self.env, &self.dir, meta.number, &self.cache)?;
+            Ok((0, table))
+        };
+        let tables = metas.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
         let edit = Edit {
             log_start: Some(log_start),
             last_version: Some(memory.version_max()),
-            added: vec![(0, meta)],
+            added: metas.into_iter().map(|meta| (0, meta)).collect(),
             ..Edit::default()
         };
         let mut manifest = writing.manifest.lock();
         manifest.commit(&edit)?;
         self.install(|view| {
             view.sealed.retain(|other| !Arc::ptr_eq(other, memory));
-            view.tables = Arc::new(view.tables.changed(&[], vec![(0, table)]));
+            view.tables = Arc::new(view.tables.changed(&[], tables));
         });
         drop(manifest);
         writing

@@ -5,19 +5,18 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use nokv_env::{Env, FileLock};
 use parking_lot::{Condvar, Mutex};
 
 use super::{
+    compact::Compactions,
     core::{Core, Signal, Writing},
     memory::Memory,
     tables::{Tables, table_number},
+    throttle::Pacer,
     view::View,
 };
 use crate::{
@@ -128,9 +127,9 @@ fn open_writing(
         commit: Mutex::new(appender),
         intake: Mutex::new(Vec::new()),
         flushing: Mutex::new(()),
-        compacting: Mutex::new(()),
+        compactions: Compactions::default(),
+        pacer: Pacer::default(),
         cancel: AtomicBool::new(false),
-        batches_seen: AtomicU64::new(0),
         manifest: Mutex::new(manifest),
         signal: Mutex::new(Signal::default()),
         work: Condvar::new(),

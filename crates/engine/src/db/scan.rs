@@ -71,16 +71,13 @@ fn sources(view: &View, bounds: &Bounds) -> Result<Vec<ScanSource>, Error> {
     let mut sources: Vec<_> = memories
         .map(|memory| ScanSource::memory(memory, bounds))
         .collect();
-    for (level, tables) in view.tables.levels.iter().enumerate() {
-        if level == 0 {
-            for table in tables.iter().filter(|table| overlaps(table, bounds)) {
-                sources.push(ScanSource::tables(std::slice::from_ref(table), bounds)?);
-            }
-        } else {
-            let own = tables_within(tables, bounds);
-            if !own.is_empty() {
-                sources.push(ScanSource::tables(own, bounds)?);
-            }
+    for tables in view.tables.runs() {
+        let own = tables_within(tables, bounds);
+        if own
+            .iter()
+            .any(|table| table.summary().version_min <= bounds.at)
+        {
+            sources.push(ScanSource::tables(own, bounds)?);
         }
     }
     Ok(sources)
@@ -93,21 +90,13 @@ fn covers(view: &View) -> Vec<ScanCover> {
     memories.chain(tables.map(ScanCover::Tables)).collect()
 }
 
-/// The tables of a sorted level that may have keys of the scan.
+/// The tables of a sorted run that may have keys of the scan.
 fn tables_within<'a>(tables: &'a [Arc<Table>], bounds: &Bounds) -> &'a [Arc<Table>] {
     let start = tables.partition_point(|table| table.summary().largest < bounds.start);
     let end = bounds.end.as_ref().map_or(tables.len(), |end| {
         tables.partition_point(|table| table.summary().smallest.as_slice() < end)
     });
     tables.get(start..end).unwrap_or_default()
-}
-
-fn overlaps(table: &Table, bounds: &Bounds) -> bool {
-    let summary = table.summary();
-    let end = bounds.end.as_deref();
-    summary.largest.as_slice() >= bounds.start.as_ref()
-        && end.is_none_or(|end| summary.smallest.as_slice() < end)
-        && summary.version_min <= bounds.at
 }
 
 impl Iterator for Scan {

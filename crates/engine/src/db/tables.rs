@@ -2,7 +2,8 @@
 //!
 //! Invariants: level 0 is ordered newest first and its tables may overlap; the tables of any other
 //! level are ordered by key and do not overlap, but for the exclusive end of a range tombstone; all
-//! versions of a key are in one table of a level.
+//! versions of a key are in one table of a level. Readers see sorted *runs*: the sublevels of level
+//! 0, newest first ([`crate::compaction::sublevels`]), then the levels.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,6 +16,7 @@ use super::memory::Lookup;
 use crate::{
     Error, LevelStats, Record, Value,
     cache::BlockCache,
+    compaction::sublevels,
     manifest::State,
     moment::LookupMoment,
     table::{LookupKey, Table},
@@ -62,6 +64,9 @@ pub(super) fn open_table(
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     pub(crate) levels: Vec<Vec<Arc<Table>>>,
+    /// Level 0 as sorted runs, newest first.
+    sublevels: Vec<Vec<Arc<Table>>>,
+    level0_bytes: u64,
     /// Those with range tombstones, for scans.
     pub(crate) with_tombstones: Vec<Arc<Table>>,
 }
@@ -108,7 +113,12 @@ impl Tables {
             .filter(|table| !table.range_tombstones().is_empty())
             .cloned()
             .collect();
+        let level0 = || levels.first().into_iter().flatten();
+        let mut sublevels = sublevels(level0().rev().cloned(), |table| table.summary());
+        sublevels.reverse();
         Self {
+            sublevels,
+            level0_bytes: level0().map(|table| table.summary().bytes).sum(),
             levels,
             with_tombstones,
         }
@@ -131,9 +141,20 @@ impl Tables {
         Self::of(levels)
     }
 
-    /// Number of tables in level 0.
-    pub(crate) fn level0_count(&self) -> usize {
-        self.levels.first().map_or(0, Vec::len)
+    /// The sorted runs, newest first; in each the tables follow each other.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &[Arc<Table>]> {
+        let levels = self.levels.iter().skip(1);
+        self.sublevels.iter().chain(levels).map(Vec::as_slice)
+    }
+
+    /// How many tables of level 0 lie over one another, at most.
+    pub(super) fn level0_depth(&self) -> usize {
+        self.sublevels.len()
+    }
+
+    /// The size of level 0.
+    pub(super) fn level0_bytes(&self) -> u64 {
+        self.level0_bytes
     }
 
     pub(super) fn stats(&self) -> Vec<LevelStats> {
@@ -151,22 +172,11 @@ impl Tables {
     /// What the tables know about `key` at the moment.
     pub(super) fn get(&self, key: &[u8], moment: &LookupMoment<'_>) -> Result<Lookup, Error> {
         let lookup = LookupKey::new(key);
-        for (level, tables) in self.levels.iter().enumerate() {
-            let first = if level == 0 {
-                0
-            } else {
-                tables.partition_point(|table| table.summary().largest.as_slice() < key)
-            };
+        for tables in self.runs() {
+            let first = tables.partition_point(|table| table.summary().largest.as_slice() < key);
             for table in tables.iter().skip(first) {
-                let summary = table.summary();
-                if key < summary.smallest.as_slice() {
-                    if level == 0 {
-                        continue;
-                    }
+                if key < table.summary().smallest.as_slice() {
                     break;
-                }
-                if key > summary.largest.as_slice() {
-                    continue;
                 }
                 match get_in_table(table, key, &lookup, moment)? {
                     Lookup::Unknown => {}

@@ -11,13 +11,16 @@ pub(crate) struct EntryMerge {
 }
 
 impl EntryMerge {
-    /// Merges runs, newest first, from their first entries on.
+    /// Merges runs, newest first, from the key `from` on; from their first entries without one.
     ///
     /// # Errors
     /// `Corrupt`; I/O.
-    pub(crate) fn new(mut cursors: Vec<LevelCursor>) -> Result<Self, Error> {
+    pub(crate) fn new(mut cursors: Vec<LevelCursor>, from: Option<&[u8]>) -> Result<Self, Error> {
         for cursor in &mut cursors {
-            cursor.seek_to_first()?;
+            match from {
+                Some(from) => cursor.seek(from, u64::MAX)?,
+                None => cursor.seek_to_first()?,
+            }
         }
         let numbers = cursors
             .iter()

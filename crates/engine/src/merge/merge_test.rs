@@ -217,7 +217,7 @@ proptest! {
     #[test]
     fn a_merge_of_entries_is_their_union(runs in runs()) {
         let cursors = runs.iter().map(|run| cursor(&level(run, &[]), None, None)).collect();
-        let mut merge = EntryMerge::new(cursors).unwrap();
+        let mut merge = EntryMerge::new(cursors, None).unwrap();
         let mut found = Vec::new();
         while let Some(entry) = merge.current() {
             let (key, value) = (entry.key().to_vec(), entry.value().to_vec());

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Compression, Retention,
     cache::BlockCache,
-    compaction::{Job, NewTable, NoLimit, run},
+    compaction::{Job, NewTable, NoLimit, Part, run},
     entry::EntryKind,
 };
 
@@ -170,6 +170,7 @@ fn figures_of_compaction() {
         };
         let job = Job {
             inputs,
+            part: Part::default(),
             deeper: Vec::new(),
             retention: &retention,
             table_options: options,

@@ -88,6 +88,11 @@ impl IndexBlock {
         Ok(self.entry(index)?.handle)
     }
 
+    /// A key at or below all keys of the block, and above all of the block before.
+    pub(crate) fn lower(&self, index: usize) -> Result<Vec<u8>, Malformed> {
+        Ok([self.prefix(), self.entry(index)?.lower].concat())
+    }
+
     /// Whether all keys of the block are above `key`.
     pub(crate) fn is_above(&self, index: usize, key: &[u8]) -> Result<bool, Malformed> {
         Ok(self.is_entry_above(&self.entry(index)?, key))

@@ -245,6 +245,18 @@ impl Table {
         Ok(entry_count)
     }
 
+    /// Keys that cut the table into pieces of about the same size, ascending: where its partitions
+    /// begin.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn piece_starts(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let places = 0..self.top.entry_count();
+        places
+            .map(|index| self.sound(self.top.lower(index)))
+            .collect()
+    }
+
     /// Figures of the cache that the table reads through.
     #[cfg(test)]
     pub(crate) fn cache_figures(&self) -> crate::cache::CacheFigures {

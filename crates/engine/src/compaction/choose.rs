@@ -8,8 +8,8 @@
 //! | D | a table with nothing below has a fifth of droppable content | it alone, in its place |
 //! | E | nothing, and the effort is `Settle` | A from one table, D from a twentieth on |
 //!
-//! Of A and B the one that is furthest over comes first; what a running compaction has taken is left
-//! out, and what cannot run beside it is passed over for the next best ([`super::claim`]).
+//! Of A and B the one that is furthest over comes first; what a running compaction has taken is
+//! left out, and what cannot run beside it is passed over for the next best ([`super::claim`]).
 //!
 //! A table that overlaps nothing in the next level is moved, not merged, unless it is small: then
 //! small tables would pile up. For the same reason a merge takes small neighbours of its range in

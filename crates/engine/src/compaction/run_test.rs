@@ -273,7 +273,8 @@ proptest! {
         let parts: Vec<Vec<u8>> = parts.into_iter().collect();
         let mut sources = deal(&changes, &[cut]);
         sources.reverse();
-        let (output, tables) = compact(&sources, Vec::new(), &retention, table_bytes, &parts).unwrap();
+        let compacted = compact(&sources, Vec::new(), &retention, table_bytes, &parts);
+        let (output, tables) = compacted.unwrap();
         let horizon = retention.horizon.as_u64();
         let reads = retained(&retention);
         let hides = |tombstone: &RangeTombstone, e: &OwnedEntry| {

@@ -29,14 +29,14 @@ pub(crate) fn split(mut pieces: Vec<(Vec<u8>, u64)>, count_max: usize) -> Vec<Pa
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{collection::vec, prelude::*};
 
     use super::split;
 
     proptest! {
         #[test]
         fn parts_follow_each_other_and_are_about_equal(
-            pieces in proptest::collection::vec((proptest::collection::vec(0..9_u8, 0..3), 1..9_u64), 0..60),
+            pieces in vec((vec(0..9_u8, 0..3), 1..9_u64), 0..60),
             count in 0..6_usize,
         ) {
             let parts = split(pieces.clone(), count);

@@ -3,7 +3,7 @@
 //! Invariants: memtables are flushed oldest first, so the log that is needed always is its end; a
 //! table is durable, with its name, before the manifest says it; the log is cut only after.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     background::Progress,

@@ -17,6 +17,7 @@ use crate::{
     entry::EntryKind,
     keyspace::{INTERNAL_KEY_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX},
     varint,
+    vlog::Pointer,
 };
 
 /// The largest batch, bytes as [`Batch::byte_count`] counts them: one largest value and as much
@@ -36,6 +37,7 @@ pub struct Batch {
     count: usize,
     version: Option<u64>,
     version_max: u64,
+    value_bytes_max: usize,
     refused: Option<String>,
 }
 
@@ -123,12 +125,18 @@ impl Batch {
         self.count = 0;
         self.version = None;
         self.version_max = 0;
+        self.value_bytes_max = 0;
         self.refused = None;
     }
 
     /// The highest version in it.
     pub(crate) fn version_max(&self) -> u64 {
         self.version_max
+    }
+
+    /// The length of its largest value.
+    pub(crate) fn value_bytes_max(&self) -> usize {
+        self.value_bytes_max
     }
 
     /// The bytes for the log.
@@ -154,6 +162,7 @@ impl Batch {
         if value.len() > VALUE_BYTES_MAX {
             self.refuse("a value", value.len(), VALUE_BYTES_MAX);
         }
+        self.value_bytes_max = self.value_bytes_max.max(value.len());
         value.len() <= VALUE_BYTES_MAX
     }
 
@@ -231,6 +240,11 @@ impl<'a> Operations<'a> {
         }
     }
 
+    /// Bytes that are still to be decoded: the last operation ended before them.
+    pub(crate) fn rest_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     fn decode(&mut self) -> Option<Operation<'a>> {
         let (tag, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -256,7 +270,10 @@ impl<'a> Operations<'a> {
                 let kind = EntryKind::from_number(number)?;
                 let value = match kind {
                     EntryKind::Delete => &[],
-                    EntryKind::Put | EntryKind::PutExpiring => self.stored(kind)?,
+                    EntryKind::Put
+                    | EntryKind::PutExpiring
+                    | EntryKind::Pointer
+                    | EntryKind::PointerExpiring => self.stored(kind)?,
                 };
                 Some(Operation::Entry {
                     key,
@@ -272,6 +289,7 @@ impl<'a> Operations<'a> {
         let prefix_bytes = kind.prefix_bytes();
         self.bytes(VALUE_BYTES_MAX + prefix_bytes)
             .filter(|stored| stored.len() >= prefix_bytes)
+            .filter(|stored| !kind.is_pointer() || Pointer::of(kind, stored).is_some())
     }
 
     fn internal_key(&mut self) -> Option<&'a [u8]> {

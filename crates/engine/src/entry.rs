@@ -1,7 +1,7 @@
 //! What the log, the memtable and the tables store: entries and range tombstones.
 //!
 //! Invariant: the numbers of [`EntryKind`] are part of the formats of log and table and never
-//! change. 3 and 4 are set aside for pointers into a value log.
+//! change.
 
 /// What is stored at one version of a key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -13,6 +13,10 @@ pub(crate) enum EntryKind {
     /// The key has a value until it expires. What is stored is the version from which on it has
     /// expired, big-endian, then the value.
     PutExpiring = 2,
+    /// As `Put`; what is stored is a pointer to the value in the value log.
+    Pointer = 3,
+    /// As `PutExpiring`; what is stored is the expiry, then a pointer.
+    PointerExpiring = 4,
 }
 
 /// Bytes of the expiry in front of a value that expires.
@@ -25,6 +29,8 @@ impl EntryKind {
             0 => Some(Self::Delete),
             1 => Some(Self::Put),
             2 => Some(Self::PutExpiring),
+            3 => Some(Self::Pointer),
+            4 => Some(Self::PointerExpiring),
             _ => None,
         }
     }
@@ -37,16 +43,44 @@ impl EntryKind {
     /// Bytes in front of the value in what is stored.
     pub(crate) const fn prefix_bytes(self) -> usize {
         match self {
-            Self::Delete | Self::Put => 0,
-            Self::PutExpiring => EXPIRY_BYTES,
+            Self::Delete | Self::Put | Self::Pointer => 0,
+            Self::PutExpiring | Self::PointerExpiring => EXPIRY_BYTES,
         }
     }
 
     /// From which version on an entry with these stored bytes has expired; `None` for never.
     pub(crate) fn expires_at(self, stored: &[u8]) -> Option<u64> {
         match self {
-            Self::Delete | Self::Put => None,
-            Self::PutExpiring => stored.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)),
+            Self::Delete | Self::Put | Self::Pointer => None,
+            Self::PutExpiring | Self::PointerExpiring => {
+                stored.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+            }
+        }
+    }
+
+    /// Whether the value is in the value log.
+    pub(crate) const fn is_pointer(self) -> bool {
+        match self {
+            Self::Delete | Self::Put | Self::PutExpiring => false,
+            Self::Pointer | Self::PointerExpiring => true,
+        }
+    }
+
+    /// The kind when the value goes to the value log; `None` where there is no value to go.
+    pub(crate) const fn separated(self) -> Option<Self> {
+        match self {
+            Self::Put => Some(Self::Pointer),
+            Self::PutExpiring => Some(Self::PointerExpiring),
+            Self::Delete | Self::Pointer | Self::PointerExpiring => None,
+        }
+    }
+
+    /// The kind when the value is where the entry is.
+    pub(crate) const fn in_place(self) -> Self {
+        match self {
+            Self::Pointer => Self::Put,
+            Self::PointerExpiring => Self::PutExpiring,
+            Self::Delete | Self::Put | Self::PutExpiring => self,
         }
     }
 }

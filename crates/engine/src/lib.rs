@@ -53,6 +53,7 @@ mod testing;
 mod tombstones;
 mod transfer;
 mod varint;
+pub mod vlog;
 mod wal;
 
 pub use batch::{BATCH_BYTES_MAX, Batch};

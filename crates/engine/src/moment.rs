@@ -49,8 +49,8 @@ impl<C: Deref<Target: Clock>> Moment<C> {
     pub(crate) fn hides(&self, kind: EntryKind, stored: &[u8]) -> bool {
         match kind {
             EntryKind::Delete => true,
-            EntryKind::Put => false,
-            EntryKind::PutExpiring => {
+            EntryKind::Put | EntryKind::Pointer => false,
+            EntryKind::PutExpiring | EntryKind::PointerExpiring => {
                 let expires_at = kind.expires_at(stored);
                 expires_at.is_some_and(|expires_at| expires_at <= self.limit())
             }

@@ -62,6 +62,15 @@ pub struct Options {
     pub level0_tables: usize,
     /// The level below level 0, bytes; each one further down is ten times as large.
     pub level_base_bytes: u64,
+    /// Values of at least this go to the value log; `None` keeps all of them in the tree.
+    pub value_separation_bytes: Option<usize>,
+    /// Parts of the keys, by hash, whose values go to files of their own.
+    pub value_buckets: usize,
+    /// A file of the value log is full, and a memtable that points at so much is flushed, at this
+    /// size, bytes.
+    pub value_file_bytes: u64,
+    /// A file of the value log is collected when more than this share of it is garbage, percent.
+    pub value_garbage_percent: u64,
     /// The most that compactions read in a second, bytes; `None` for no limit.
     pub compaction_bytes_per_second: Option<u64>,
     /// Threads that compact; `None` for as many as there are processors, at most four.
@@ -76,6 +85,13 @@ impl Options {
     /// The smallest memtable and segment, bytes: tests use it; below it, files are mostly heads.
     pub const MEMTABLE_BYTES_MIN: usize = 4 << 10;
 
+    /// Separating a smaller value would not make its entry smaller: a pointer and the head of a
+    /// value take as much.
+    pub const VALUE_SEPARATION_BYTES_MIN: usize = 64;
+
+    /// More buckets only spread a group of writes over more files to sync.
+    pub const VALUE_BUCKETS_MAX: usize = 64;
+
     /// # Errors
     /// `Invalid` when a size is out of range.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -84,9 +100,17 @@ impl Options {
             || self.block_bytes < 256
             || self.table_bytes < 4096
             || self.level_base_bytes < 4096;
+        let separates_pointers = self
+            .value_separation_bytes
+            .is_some_and(|bytes| bytes < Self::VALUE_SEPARATION_BYTES_MIN);
+        let small = small
+            || separates_pointers
+            || !(1..=Self::VALUE_BUCKETS_MAX).contains(&self.value_buckets)
+            || self.value_file_bytes < Self::MEMTABLE_BYTES_MIN as u64
+            || !(1..=99).contains(&self.value_garbage_percent);
         if small || self.immutables_max == 0 || self.level0_tables == 0 {
             return Err(Error::Invalid(
-                "an option of the engine is below its minimum".to_owned(),
+                "an option of the engine is out of its range".to_owned(),
             ));
         }
         Ok(())
@@ -106,6 +130,10 @@ impl Default for Options {
             table_bytes: 64 << 20,
             level0_tables: 4,
             level_base_bytes: 256 << 20,
+            value_separation_bytes: Some(32 << 10),
+            value_buckets: 2,
+            value_file_bytes: 256 << 20,
+            value_garbage_percent: 30,
             compaction_bytes_per_second: None,
             compaction_threads: None,
             compression: Compression::Lz4,

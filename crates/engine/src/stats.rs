@@ -48,6 +48,16 @@ pub struct Stats {
     pub stall_count: u64,
     /// Time that writers waited or were slowed down, microseconds.
     pub stall_micros: u64,
+    /// Files of the value log.
+    pub value_file_count: u64,
+    /// Their size on disk, bytes.
+    pub value_bytes: u64,
+    /// Bytes in them that no table and no memtable points at.
+    pub value_dead_bytes: u64,
+    /// Compactions that moved values out of files that were mostly garbage.
+    pub value_collection_count: u64,
+    /// Bytes of values that they moved.
+    pub value_relocated_bytes: u64,
     /// Bytes in the block cache.
     pub cache_bytes: u64,
     /// Lookups that the block cache answered.
@@ -63,6 +73,8 @@ pub struct Verification {
     pub table_count: u64,
     /// Entries in them.
     pub entry_count: u64,
+    /// Values of the value log that something points at.
+    pub value_count: u64,
     /// Records of the log.
     pub record_count: u64,
     /// Bytes read.

@@ -41,6 +41,7 @@ mod split;
 mod sublevels;
 mod sweep;
 mod targets;
+mod values;
 
 #[cfg(test)]
 mod choose_prop_test;
@@ -58,3 +59,4 @@ pub(crate) use plan::{Action, KeySpan, LevelsView, Plan, TableInfo};
 pub(crate) use run::{Job, NewTable, Part, run};
 pub(crate) use split::split;
 pub(crate) use sublevels::sublevels;
+pub(crate) use values::choose_values;

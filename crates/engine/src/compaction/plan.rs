@@ -57,6 +57,8 @@ pub(crate) enum Reason {
     Tombstones,
     /// A table at the bottom has much that nobody can read any more.
     Garbage,
+    /// Its values are in files of the value log that are mostly garbage.
+    Values,
     /// Nothing is urgent, and level 0 is not empty.
     Settle,
 }

@@ -32,6 +32,7 @@ use crate::{
     entry::EntryKind,
     merge::{EntryMerge, LevelCursor},
     table::{CursorOptions, Reading, Table, TableOptions, TableSummary, TableWriter},
+    vlog::Relocate,
 };
 
 /// The throttle and the cancel flag are asked once for so many bytes.
@@ -63,6 +64,8 @@ pub(crate) struct Job<'a> {
     pub(crate) table_options: TableOptions,
     /// An output ends when it has this size, at the next key.
     pub(crate) table_bytes: u64,
+    /// What moves values of the value log; otherwise pointers stay as they are.
+    pub(crate) values: &'a dyn Relocate,
     pub(crate) throttle: &'a dyn Throttle,
     /// Set to stop: `run` then ends with `Closed`.
     pub(crate) cancel: &'a AtomicBool,
@@ -149,7 +152,7 @@ impl Compaction<'_, '_> {
         };
         match self.pruner.judge(&self.keep, candidate) {
             Verdict::Drop | Verdict::Wait => return Ok(()),
-            Verdict::Keep => self.write(entry.key(), version, kind, value)?,
+            Verdict::Keep => self.keep_value(entry.key(), version, kind, value)?,
             Verdict::KeepAsDeletion => self.write(entry.key(), version, EntryKind::Delete, &[])?,
         }
         if let Some(until) = covered_at {
@@ -185,6 +188,23 @@ impl Compaction<'_, '_> {
         own.clear();
         own.extend_from_slice(key);
         Ok(())
+    }
+
+    /// Writes an entry whose value may move.
+    fn keep_value(
+        &mut self,
+        key: &[u8],
+        version: u64,
+        kind: EntryKind,
+        stored: &[u8],
+    ) -> Result<(), Error> {
+        match self.job.values.relocate(key, version, kind, stored)? {
+            None => self.write(key, version, kind, stored),
+            Some(moved) => {
+                self.count(moved.bytes)?;
+                self.write(key, version, kind, &moved.stored)
+            }
+        }
     }
 
     /// Writes an entry after the deletions that it makes necessary.

@@ -21,6 +21,7 @@ use crate::{
         CursorOptions, Table, TableOptions,
         testing::{OwnedEntry, file, open, sort, table},
     },
+    vlog::StayPut,
 };
 
 /// Entries and range tombstones of one source.
@@ -173,6 +174,7 @@ fn compact(
             retention,
             table_options: options(),
             table_bytes,
+            values: &StayPut,
             throttle: &NoLimit,
             cancel: &AtomicBool::new(false),
         };
@@ -287,6 +289,9 @@ proptest! {
             let is_needed = match entry.kind {
                 EntryKind::Put | EntryKind::PutExpiring if entry.version > horizon => true,
                 EntryKind::Put | EntryKind::PutExpiring => reads.iter().any(seen),
+                EntryKind::Pointer | EntryKind::PointerExpiring => {
+                    unreachable!("none was written")
+                }
                 EntryKind::Delete => {
                     entry.version > horizon || output.entries.iter().any(|e| older(&e))
                 }
@@ -328,6 +333,7 @@ fn an_expired_value_is_a_deletion() {
             retention: &retention,
             table_options: options(),
             table_bytes: 1 << 20,
+            values: &StayPut,
             throttle: &NoLimit,
             cancel: &AtomicBool::new(false),
         };
@@ -376,6 +382,7 @@ fn a_cancelled_compaction_ends() {
         retention: &Retention::default(),
         table_options: options(),
         table_bytes: 1 << 20,
+        values: &StayPut,
         throttle: &NoLimit,
         cancel: &AtomicBool::new(true),
     };

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use nokv_env::JoinHandle;
 
 use super::core::{Core, Writing};
-use crate::Error;
+use crate::{Error, compaction::Effort};
 
 /// A failed flush or compaction is tried again after this long: long enough not to fill the log
 /// file, short enough that nobody waits for it when space was made.
@@ -38,7 +38,11 @@ impl Core {
         let mut threads = vec![spawn("nokv-flush", Self::flush_one)?];
         for _ in 0..core.compaction_threads() {
             threads.push(spawn("nokv-compact", |core, writing| {
-                core.compact_one(writing, core.effort(writing))
+                let effort = core.effort(writing);
+                match core.compact_one(writing, effort)? {
+                    Progress::Idle if effort == Effort::Settle => core.settle_values(writing),
+                    progress => Ok(progress),
+                }
             })?);
         }
         Ok(threads)

@@ -6,7 +6,7 @@
 //! files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -29,9 +29,11 @@ use crate::{
     Error,
     compaction::{
         Action, ChooseOptions, Claim, Effort, LevelsView, NewTable, Plan, TableInfo, choose,
+        choose_values,
     },
     manifest::{Edit, TableMeta},
     table::{Table, TableSummary},
+    vlog::Moves,
 };
 
 /// A store that nobody wrote to for so long is idle: work that a load would have to wait for can be
@@ -86,7 +88,8 @@ impl Compactions {
 type Chooser<'a> = &'a dyn Fn(&LevelsView<'_>, &ChooseOptions<'_>) -> Option<Plan>;
 
 impl Core {
-    /// Does a part of a running compaction, or the next one, if the tree asks for one.
+    /// Does a part of a running compaction, or the next one, if the tree or the value log asks for
+    /// one.
     ///
     /// # Errors
     /// `Exhausted`, `Io`, `Corrupt`: nothing has changed. `Closed`.
@@ -94,10 +97,24 @@ impl Core {
         if self.help(writing) == Progress::Done {
             return Ok(Progress::Done);
         }
-        self.compact_next(writing, effort, &choose)
+        let wanted = self.values_to_collect(effort);
+        let chooser = |levels: &LevelsView<'_>, options: &ChooseOptions<'_>| {
+            let collect = || choose_values(levels, options, &wanted.files);
+            let is_catching_up = levels.level(0).len() >= 2 * options.level0_tables;
+            if wanted.is_urgent && !is_catching_up {
+                collect().or_else(|| choose(levels, options))
+            } else {
+                choose(levels, options).or_else(collect)
+            }
+        };
+        let progress = self.compact_next(writing, effort, &chooser, &wanted.files)?;
+        if progress == Progress::Idle {
+            self.release_values(writing);
+        }
+        Ok(progress)
     }
 
-    /// Does the compaction that `chooser` says.
+    /// Does the compaction that `chooser` says, and moves values out of the files `moving`.
     ///
     /// # Errors
     /// As [`Core::compact_one`].
@@ -106,6 +123,7 @@ impl Core {
         writing: &Writing,
         effort: Effort,
         chooser: Chooser<'_>,
+        moving: &BTreeSet<u64>,
     ) -> Result<Progress, Error> {
         let Some(claimed) = self.claim(writing, effort, chooser) else {
             return Ok(Progress::Idle);
@@ -115,7 +133,11 @@ impl Core {
         let inputs = Inputs::of(&claimed.view.tables, plan)?;
         match plan.action {
             Action::Move => self.install_move(writing, plan, &inputs)?,
-            Action::Merge => self.merge(writing, plan, &inputs)?,
+            Action::Merge => {
+                let moves = Moves::new(Arc::clone(&claimed.view.values), moving.clone());
+                self.merge(writing, plan, &inputs, &Arc::new(moves))?;
+                self.release_values(writing);
+            }
         }
         Counters::add(&self.counters.compactions, 1);
         Ok(Progress::Done)
@@ -154,10 +176,11 @@ impl Core {
     }
 
     /// Compacts until there is nothing to do, in this thread.
-    #[cfg(test)]
     pub(super) fn compact_all(&self) -> Result<(), Error> {
         let writing = self.writing()?;
-        while self.compact_one(writing, Effort::Settle)? == Progress::Done {}
+        while self.compact_one(writing, Effort::Settle)? == Progress::Done
+            || self.settle_values(writing)? == Progress::Done
+        {}
         Ok(())
     }
 
@@ -169,9 +192,16 @@ impl Core {
         self.install_compaction(writing, &inputs.removed, added)
     }
 
-    fn merge(&self, writing: &Writing, plan: &Plan, inputs: &Inputs) -> Result<(), Error> {
+    /// `moves` is held until the tables are in the view.
+    fn merge(
+        &self,
+        writing: &Writing,
+        plan: &Plan,
+        inputs: &Inputs,
+        moves: &Arc<Moves>,
+    ) -> Result<(), Error> {
         let made = Mutex::new(Vec::new());
-        let added = match self.write_outputs(writing, plan, inputs, &made) {
+        let added = match self.write_outputs(writing, plan, inputs, (moves, &made)) {
             Ok(added) => added,
             Err(error) => {
                 for path in &*made.lock() {
@@ -194,10 +224,11 @@ impl Core {
         writing: &Writing,
         plan: &Plan,
         inputs: &Inputs,
-        made: &Mutex<Vec<PathBuf>>,
+        (moves, made): (&Arc<Moves>, &Mutex<Vec<PathBuf>>),
     ) -> Result<Vec<(usize, Arc<Table>)>, Error> {
-        let outputs = self.run_in_parts(writing, plan, &inputs.runs, inputs.level_count, made)?;
+        let outputs = self.run_in_parts(writing, plan, inputs, (moves, made))?;
         self.count_compaction(inputs, &outputs);
+        self.count_moved(moves.finish(&writing.values)?);
         self.env
             .files
             .sync_dir(&self.dir)
@@ -296,12 +327,12 @@ fn levels_view<'a>(tables: &'a Tables, claims: &'a [Claim]) -> LevelsView<'a> {
 }
 
 /// The tables that a plan names.
-struct Inputs {
+pub(super) struct Inputs {
     /// Newest first.
-    runs: Vec<Arc<[Arc<Table>]>>,
+    pub(super) runs: Vec<Arc<[Arc<Table>]>>,
     /// Level and number.
     removed: Vec<(usize, u64)>,
-    level_count: usize,
+    pub(super) level_count: usize,
 }
 
 impl Inputs {

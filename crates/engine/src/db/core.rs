@@ -29,6 +29,7 @@ use crate::{
     manifest::Manifest,
     mark::Mark,
     moment::present,
+    vlog::ValueLog,
     wal::{Appender, Log},
 };
 
@@ -59,6 +60,7 @@ pub(super) struct Core {
 /// What only a store that is open for writing has.
 pub(super) struct Writing {
     pub(super) log: Log,
+    pub(super) values: ValueLog,
     pub(super) mark: Arc<Mark>,
     pub(super) commit: Mutex<Appender>,
     pub(super) intake: Mutex<Vec<Pending>>,
@@ -101,6 +103,8 @@ pub(super) struct Counters {
     pub(super) slowdowns: AtomicU64,
     pub(super) stalls: AtomicU64,
     pub(super) stall_micros: AtomicU64,
+    pub(super) value_collections: AtomicU64,
+    pub(super) relocated_bytes: AtomicU64,
 }
 
 impl Counters {

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use crate::{
     Durability, Engine, Error, Options, Retention,
     testing::{ObservedFileSystem, Oracle, still_env},
+    vlog::SKIP_VALUE_SYNC,
     wal::{SKIP_CHECKSUM, SKIP_SYNC},
 };
 
@@ -37,6 +38,8 @@ fn options() -> Options {
         cache_bytes: 64 << 10,
         // One thread does all parts of a compaction here.
         compaction_threads: Some(3),
+        value_separation_bytes: Some(200),
+        value_file_bytes: 8 << 10,
         ..Options::default()
     }
 }
@@ -224,6 +227,14 @@ fn a_skipped_sync_is_caught() {
     SKIP_SYNC.set(true);
     let caught = (0..5).any(|seed| run(seed, 60).is_err());
     SKIP_SYNC.set(false);
+    assert!(caught, "the planted bug was not found");
+}
+
+#[test]
+fn a_skipped_sync_of_values_is_caught() {
+    SKIP_VALUE_SYNC.set(true);
+    let caught = (0..10).any(|seed| run(seed, 60).is_err());
+    SKIP_VALUE_SYNC.set(false);
     assert!(caught, "the planted bug was not found");
 }
 

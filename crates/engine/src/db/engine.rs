@@ -150,6 +150,16 @@ impl Engine {
         self.handle.core.flush()
     }
 
+    /// Moves what is live out of every file of the value log that has garbage, and returns when
+    /// those files are gone, but for what readers still hold. Compaction does it by itself where
+    /// it pays ([`Options::value_garbage_percent`]).
+    ///
+    /// # Errors
+    /// `Corrupt` when a value is damaged; `Exhausted`, `Io`, `Closed`, `ReadOnly`.
+    pub fn collect_values(&self) -> Result<(), Error> {
+        self.handle.core.collect_values()
+    }
+
     /// Figures for people and dashboards.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -172,6 +182,27 @@ impl Engine {
     /// `OutcomeUnknown` when the last sync failed.
     pub fn close(self) -> Result<(), Error> {
         self.handle.close()
+    }
+
+    /// What tables and memtables say is live of each value-log file, bytes.
+    #[cfg(test)]
+    pub(crate) fn live_values_for_test(&self) -> std::collections::BTreeMap<u64, u64> {
+        let live = self.handle.core.view.load().value_refs();
+        live.iter().map(|(file, live)| (file, live.bytes)).collect()
+    }
+
+    /// The same, counted anew from every entry.
+    #[cfg(test)]
+    pub(crate) fn count_values_for_test(
+        &self,
+    ) -> Result<std::collections::BTreeMap<u64, u64>, Error> {
+        let mut counted = std::collections::BTreeMap::new();
+        let view = self.handle.core.view.load();
+        view.each_value(&mut |key, _, pointer| {
+            *counted.entry(pointer.file).or_default() += pointer.entry_bytes(key.len());
+            Ok(())
+        })?;
+        Ok(counted)
     }
 
     /// Compacts until there is nothing to do, in this thread.

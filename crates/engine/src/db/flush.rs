@@ -60,7 +60,13 @@ impl Core {
         };
         let bytes = metas.iter().map(|meta| meta.summary.bytes).sum();
         Counters::add(&self.counters.flush_bytes, bytes);
+        // The log that would bring the values back is cut after.
+        if metas.iter().any(|meta| !meta.summary.value_refs.is_empty()) {
+            let synced = writing.values.unsynced().sync();
+            synced.map_err(|error| writing.log.poison(&error))?;
+        }
         self.install_flushed(writing, memory, next.start, metas)?;
+        self.release_values(writing);
         Counters::add(&self.counters.flushes, 1);
         Ok(Progress::Done)
     }

@@ -16,11 +16,13 @@ impl View {
                 Lookup::Unknown => {}
                 Lookup::Deleted => return Ok(None),
                 Lookup::Found(record) => return Ok(Some(record)),
+                Lookup::Separated(record) => return self.values.fetch(key, record).map(Some),
             }
         }
         match self.tables.get(key, moment)? {
             Lookup::Unknown | Lookup::Deleted => Ok(None),
             Lookup::Found(record) => Ok(Some(record)),
+            Lookup::Separated(record) => self.values.fetch(key, record).map(Some),
         }
     }
 }

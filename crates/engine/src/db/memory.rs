@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use nokv_art::{EntryRef, MemtableOptions, Writer};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
     Error, Options, Record, Value,
@@ -16,6 +16,7 @@ use crate::{
     entry::EntryKind,
     moment::LookupMoment,
     tombstones::Tombstones,
+    vlog::{Pointer, ValueRefs},
     wal::LogStart,
 };
 
@@ -26,6 +27,9 @@ pub(crate) struct Memory {
     /// So that a reader takes the lock only when there is something to find.
     has_tombstones: AtomicBool,
     version_max: AtomicU64,
+    /// What its pointers lead to, and what those of writes that failed would have.
+    value_refs: Mutex<ValueRefs>,
+    value_bytes: AtomicU64,
     /// Where in the log it begins.
     pub(crate) start: LogStart,
 }
@@ -36,8 +40,21 @@ pub(crate) enum Lookup {
     Unknown,
     /// It was deleted.
     Deleted,
+    /// It is there, and the value of the record is a pointer to its value.
+    Separated(Record),
     /// It is there.
     Found(Record),
+}
+
+impl Lookup {
+    /// The record of an entry of this kind that is there.
+    pub(crate) fn of(kind: EntryKind, record: Record) -> Self {
+        if kind.is_pointer() {
+            Self::Separated(record)
+        } else {
+            Self::Found(record)
+        }
+    }
 }
 
 impl Memory {
@@ -51,6 +68,8 @@ impl Memory {
             tombstones: RwLock::new(Tombstones::new()),
             has_tombstones: AtomicBool::new(false),
             version_max: AtomicU64::new(0),
+            value_refs: Mutex::default(),
+            value_bytes: AtomicU64::new(0),
             start,
         }
     }
@@ -61,7 +80,29 @@ impl Memory {
 
     /// Whether it should be sealed.
     pub(crate) fn is_full(&self, options: &Options) -> bool {
-        self.byte_count() >= options.memtable_bytes
+        self.fullness(options) >= 1.0
+    }
+
+    /// 1 when it should be sealed: it has used up its memory, or points at a file's worth of
+    /// values, which the next opening may have to read.
+    pub(crate) fn fullness(&self, options: &Options) -> f64 {
+        let memory = self.byte_count() as f64 / options.memtable_bytes as f64;
+        let values = self.value_bytes.load(Ordering::Relaxed) as f64;
+        memory.max(values / options.value_file_bytes as f64)
+    }
+
+    /// Notes that it points at a value, or will.
+    ///
+    /// **Concurrency**: the caller holds the commit lock.
+    pub(crate) fn note_value(&self, pointer: &Pointer, key_bytes: usize) {
+        self.value_refs.lock().add(pointer, key_bytes);
+        let bytes = pointer.entry_bytes(key_bytes);
+        self.value_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What it points at in the value log, or a little more.
+    pub(crate) fn value_refs(&self) -> ValueRefs {
+        self.value_refs.lock().clone()
     }
 
     pub(crate) fn byte_count(&self) -> usize {
@@ -160,6 +201,6 @@ impl Memory {
             }
         };
         let record = Record::of_stored(found.version, kind, stored);
-        Ok(Lookup::Found(record))
+        Ok(Lookup::of(kind, record))
     }
 }

@@ -24,11 +24,14 @@ mod memory_writer;
 mod open;
 mod parts;
 mod removals;
+mod replay_values;
 mod report;
 mod scan;
 mod source;
 mod tables;
 mod throttle;
+mod values;
+mod verify_values;
 mod view;
 mod write;
 
@@ -36,6 +39,8 @@ mod write;
 mod crash_test;
 #[cfg(test)]
 mod expiry_test;
+#[cfg(test)]
+mod values_test;
 
 pub(crate) use capture::Capture;
 pub use engine::{CommitPoint, Engine};

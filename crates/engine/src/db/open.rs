@@ -15,6 +15,7 @@ use super::{
     compact::Compactions,
     core::{Core, Signal, Writing},
     memory::Memory,
+    replay_values::ReplayValues,
     tables::{Tables, table_number},
     throttle::Pacer,
     view::View,
@@ -24,7 +25,8 @@ use crate::{
     cache::BlockCache,
     manifest::{Manifest, State, manifest_number},
     mark::{Mark, Promise},
-    wal::{self, Log, Recovered, Repair, segment_number},
+    vlog::{ValueLog, value_number},
+    wal::{self, Log, Recovered, Refused, Repair, segment_number},
 };
 
 /// The file whose lock says that the store is open.
@@ -120,9 +122,11 @@ fn open_writing(
     let recovered = replay.run(env, dir, &state, promise, Repair::Allowed)?;
     remove_garbage(env, dir, &manifest)?;
     let segment_bytes = options.segment_bytes;
+    let values = replay.open_values(env, dir)?;
     let (log, appender) = Log::open(env, dir, segment_bytes, Arc::clone(&mark), &recovered)?;
     let writing = Writing {
-        log,
+        log: log.with_values(Arc::clone(values.unsynced())),
+        values,
         mark,
         commit: Mutex::new(appender),
         intake: Mutex::new(Vec::new()),
@@ -166,6 +170,7 @@ fn create(
     let data = entries.iter().find(|entry| {
         segment_number(&entry.name)
             .or(table_number(&entry.name))
+            .or(value_number(&entry.name))
             .is_some()
     });
     if let Some(entry) = data {
@@ -219,6 +224,9 @@ struct Replay {
     view: View,
     cache: Arc<BlockCache>,
     version_max: u64,
+    /// The segment of the last record.
+    segment: u64,
+    values: ReplayValues,
 }
 
 impl Replay {
@@ -226,16 +234,20 @@ impl Replay {
         let cache = Arc::new(BlockCache::new(options.cache_bytes));
         let tables = Arc::new(Tables::open(env, dir, &cache, state)?);
         let active = Arc::new(Memory::new(options, state.log_start));
+        let values = ReplayValues::open(env, dir, &tables)?;
         let view = View {
             active,
             sealed: Vec::new(),
             tables,
+            values: Arc::clone(values.files()),
         };
         Ok(Self {
             options: options.clone(),
             view,
             cache,
             version_max: 0,
+            segment: state.log_start.segment,
+            values,
         })
     }
 
@@ -248,16 +260,39 @@ impl Replay {
         repair: Repair,
     ) -> Result<Recovered, Error> {
         let (start, mark) = (state.log_start, promise.log_sequence);
-        let recovered = wal::recover(env, dir, start, mark, repair, |segment, payload| {
-            if self.view.active.is_full(&self.options) {
-                let next = Arc::new(Memory::new(&self.options, segment));
-                let full = std::mem::replace(&mut self.view.active, next);
-                self.view.sealed.insert(0, full);
-            }
-            self.view.active.apply(payload)
-        })?;
+        let recovered = wal::recover(
+            env,
+            dir,
+            start,
+            mark,
+            repair,
+            |segment, sequence, payload| {
+                let pointers = self.values.check(payload, sequence <= mark)?;
+                // Only between segments: a record that is in a table must not be replayed once the
+                // values that it points at may have been moved.
+                let is_begin = segment.segment != self.segment;
+                self.segment = segment.segment;
+                if is_begin && self.view.active.is_full(&self.options) {
+                    let next = Arc::new(Memory::new(&self.options, segment));
+                    let full = std::mem::replace(&mut self.view.active, next);
+                    self.view.sealed.insert(0, full);
+                }
+                for (pointer, key_bytes) in pointers {
+                    self.view.active.note_value(&pointer, key_bytes);
+                }
+                self.view.active.apply(payload).map_err(Refused::from)
+            },
+        )?;
         let versions = self.view.memories().map(|memory| memory.version_max());
         self.version_max = versions.max().unwrap_or(0);
         Ok(recovered)
+    }
+
+    /// The value log, without the files that nothing points at.
+    fn open_values(&mut self, env: &Env, dir: &Path) -> Result<ValueLog, Error> {
+        let live = self.view.value_refs();
+        let (values, files) = self.values.open_log(env, dir, &self.options, &live)?;
+        self.view.values = files;
+        Ok(values)
     }
 }

@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{
     background::Progress,
+    compact::Inputs,
     core::{Core, Writing},
     memory_writer::table_options,
 };
@@ -22,6 +23,7 @@ use crate::{
     Error, Retention,
     compaction::{Job, KeySpan, NoLimit, Part, Plan, Throttle, run, split},
     table::{Table, TableOptions, TableSummary},
+    vlog::{Moves, Relocation},
 };
 
 /// Outputs, in order, with their numbers.
@@ -35,6 +37,7 @@ pub(super) struct Parts(Mutex<Vec<Arc<Parted>>>);
 struct Parted {
     runs: Vec<Arc<[Arc<Table>]>>,
     deeper: Vec<KeySpan>,
+    moves: Arc<Moves>,
     retention: Retention,
     options: TableOptions,
     parts: Vec<Part>,
@@ -109,11 +112,11 @@ impl Core {
         &self,
         writing: &Writing,
         plan: &Plan,
-        runs: &[Arc<[Arc<Table>]>],
-        level_count: usize,
-        made: &Mutex<Vec<PathBuf>>,
+        inputs: &Inputs,
+        (moves, made): (&Arc<Moves>, &Mutex<Vec<PathBuf>>),
     ) -> Result<Outputs, Error> {
-        let is_bottom = plan.output_level + 1 >= level_count;
+        let runs = &inputs.runs;
+        let is_bottom = plan.output_level + 1 >= inputs.level_count;
         let compression = if is_bottom {
             self.options.compression_bottom
         } else {
@@ -125,7 +128,8 @@ impl Core {
             ..State::default()
         };
         let parted = Arc::new(Parted {
-            runs: runs.to_vec(),
+            runs: runs.clone(),
+            moves: Arc::clone(moves),
             deeper: plan.deeper.clone(),
             retention: self.retention_now(),
             options: table_options(&self.options, compression),
@@ -179,6 +183,8 @@ impl Core {
             Some(limiter) => limiter,
             None => &NoLimit,
         };
+        let observer = self.relocating();
+        let relocation = Relocation::new(&writing.values, &observer, &parted.moves);
         let job = Job {
             inputs: parted.runs.clone(),
             part: parted.parts.get(part).cloned().unwrap_or_default(),
@@ -186,6 +192,7 @@ impl Core {
             retention: &parted.retention,
             table_options: parted.options,
             table_bytes: self.options.table_bytes,
+            values: &relocation,
             throttle,
             cancel: &writing.cancel,
         };

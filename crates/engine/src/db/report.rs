@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::core::Core;
-use crate::{Error, Retention, Stats, Verification, wal::segment_number};
+use crate::{Error, Retention, Stats, Verification, vlog::FileUse, wal::segment_number};
 
 impl Core {
     pub(super) fn set_retention(&self, mut retention: Retention) {
@@ -17,6 +17,7 @@ impl Core {
 
     pub(super) fn stats(&self) -> Stats {
         let view = self.view.load();
+        let (values, uses) = (&view.values, view.value_uses(|_| true));
         let log = self
             .writing
             .as_ref()
@@ -46,6 +47,11 @@ impl Core {
             slowdown_count: load(&counters.slowdowns),
             stall_count: load(&counters.stalls),
             stall_micros: load(&counters.stall_micros),
+            value_file_count: values.iter().count() as u64,
+            value_bytes: values.iter().map(|file| file.byte_count()).sum(),
+            value_dead_bytes: uses.iter().map(FileUse::dead).sum(),
+            value_collection_count: load(&counters.value_collections),
+            value_relocated_bytes: load(&counters.relocated_bytes),
             levels: view.tables.stats(),
             segment_bytes: self.segment_bytes(),
             cache_bytes: cache.bytes,
@@ -65,7 +71,7 @@ impl Core {
             .sum()
     }
 
-    /// Reads every table in full. The log was read in full when the store was opened.
+    /// Reads every table, and every value that something points at, in full. The log was read in full when the store was opened.
     pub(super) fn verify(&self) -> Result<Verification, Error> {
         let view = self.view.load_full();
         let mut verification = Verification::default();
@@ -74,6 +80,7 @@ impl Core {
             verification.table_count += 1;
             verification.byte_count += table.summary().bytes;
         }
+        view.verify_values(&mut verification)?;
         Ok(verification)
     }
 }

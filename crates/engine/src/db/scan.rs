@@ -11,7 +11,8 @@ use super::{
     view::View,
 };
 use crate::{
-    Direction, Error, KeyRange, Keyspace, Record, merge::VisibleMerge, moment::Moment, table::Table,
+    Direction, Error, KeyRange, Keyspace, Record, merge::VisibleMerge, moment::Moment,
+    table::Table, vlog::ValueFiles,
 };
 
 /// The entries of a range, at one version, in order: an iterator of `(user key, record)`.
@@ -22,6 +23,7 @@ use crate::{
 pub struct Scan {
     merge: VisibleMerge<ScanSource, ScanCover>,
     bounds: Bounds,
+    values: Arc<ValueFiles>,
     is_done: bool,
 }
 
@@ -60,6 +62,7 @@ impl Scan {
         Ok(Self {
             merge: VisibleMerge::new((sources, covers), direction, moment, limit),
             bounds,
+            values: Arc::clone(&view.values),
             is_done,
         })
     }
@@ -99,6 +102,20 @@ fn tables_within<'a>(tables: &'a [Arc<Table>], bounds: &Bounds) -> &'a [Arc<Tabl
     tables.get(start..end).unwrap_or_default()
 }
 
+impl Scan {
+    fn item(&mut self, mut record: Record) -> Result<(Bytes, Record), Error> {
+        let key = self.merge.key();
+        if self.merge.is_separated() {
+            record = self
+                .values
+                .fetch(key, record)
+                .inspect_err(|_| self.is_done = true)?;
+        }
+        let key = key.get(1..).unwrap_or_default();
+        Ok((Bytes::copy_from_slice(key), record))
+    }
+}
+
 impl Iterator for Scan {
     type Item = Result<(Bytes, Record), Error>;
 
@@ -108,9 +125,8 @@ impl Iterator for Scan {
         }
         match self.merge.next() {
             Ok(true) => {
-                let key = self.merge.key().get(1..).unwrap_or_default();
                 let record = self.merge.record()?;
-                Some(Ok((Bytes::copy_from_slice(key), record)))
+                Some(self.item(record))
             }
             Ok(false) => {
                 self.is_done = true;

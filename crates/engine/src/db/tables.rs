@@ -216,5 +216,5 @@ fn get_in_table(
     }
     let stored = Value::from(entry.value);
     let record = Record::of_stored(entry.version, entry.kind, stored);
-    Ok(Lookup::Found(record))
+    Ok(Lookup::of(entry.kind, record))
 }

@@ -137,7 +137,7 @@ impl Core {
                 debt: 0.0,
             };
         }
-        let fullness = (view.active.byte_count() as f64 / memtable_bytes).min(1.0);
+        let fullness = view.active.fullness(&self.options).min(1.0);
         let (slow, full) = (unit * LEVEL0_SLOW_FACTOR, unit * LEVEL0_FULL_FACTOR);
         let filled = sealed as f64 + fullness;
         let limit = self.options.immutables_max as f64 + 1.0;

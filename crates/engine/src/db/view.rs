@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{memory::Memory, tables::Tables};
+use crate::vlog::ValueFiles;
 
 /// One consistent state of the store. Immutable; replaced as a whole.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub(crate) struct View {
     pub(crate) sealed: Vec<Arc<Memory>>,
     /// Everything older.
     pub(crate) tables: Arc<Tables>,
+    /// What their pointers lead to.
+    pub(crate) values: Arc<ValueFiles>,
 }
 
 impl View {

@@ -94,13 +94,20 @@ impl Core {
         batches: &[&Batch],
     ) -> Result<u64, Error> {
         self.check_open()?;
+        let mut is_large = false;
         let mut payloads = Vec::with_capacity(batches.len());
         for batch in batches {
+            is_large |= batch.value_bytes_max() >= writing.values.separation_bytes();
             payloads.push(batch.payload()?);
         }
         let mut memory = Arc::clone(&self.view.load().active);
         if memory.is_full(&self.options) {
             memory = self.switch_memory(writing, appender);
+        }
+        let separated;
+        if is_large {
+            separated = self.separate(writing, &memory, &payloads)?;
+            payloads = separated.iter().map(|payload| &**payload).collect();
         }
         let last = writing.log.append(appender, &payloads)?;
         for (batch, payload) in batches.iter().zip(payloads) {

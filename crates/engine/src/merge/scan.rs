@@ -122,6 +122,12 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
         Some(Record::of_stored(version, kind, source.value()))
     }
 
+    /// Whether the value of its record is a pointer into the value log.
+    pub(crate) fn is_separated(&self) -> bool {
+        self.current()
+            .is_some_and(|source| source.kind().is_pointer())
+    }
+
     fn current(&self) -> Option<&S> {
         self.sources.get(self.heap.top()?)
     }
@@ -131,8 +137,10 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
     fn is_gone(&self, source: &S) -> bool {
         match source.kind() {
             EntryKind::Delete => true,
-            EntryKind::Put => false,
-            kind @ EntryKind::PutExpiring => self.moment.hides(kind, &source.value()),
+            EntryKind::Put | EntryKind::Pointer => false,
+            kind @ (EntryKind::PutExpiring | EntryKind::PointerExpiring) => {
+                self.moment.hides(kind, &source.value())
+            }
         }
     }
 

@@ -169,6 +169,7 @@ fn figures_of_compaction() {
             pins: Vec::new(),
         };
         let job = Job {
+            values: &crate::vlog::StayPut,
             inputs,
             part: Part::default(),
             deeper: Vec::new(),

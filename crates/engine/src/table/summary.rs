@@ -10,7 +10,7 @@ use super::{
     garbage::{Garbage, SPANS_MAX, Span},
     malformed::Malformed,
 };
-use crate::varint;
+use crate::{varint, vlog::ValueRefs};
 
 /// A table, summed up.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -36,6 +36,8 @@ pub(crate) struct TableSummary {
     pub(crate) filter_bytes: u64,
     /// What a compaction could drop, in bytes of content.
     pub(crate) garbage: Garbage,
+    /// What its pointers lead to in the value log.
+    pub(crate) value_refs: ValueRefs,
 }
 
 impl TableSummary {
@@ -93,6 +95,7 @@ impl TableSummary {
             varint::put(out, span.until);
             varint::put(out, span.bytes);
         }
+        self.value_refs.encode(out);
     }
 
     /// Takes a summary off the front of `input`, for a table of `bytes` bytes.
@@ -132,6 +135,7 @@ impl TableSummary {
             };
             summary.garbage.add(span);
         }
+        summary.value_refs = ValueRefs::decode(input)?;
         let is_possible = summary.smallest <= summary.largest
             && summary.version_min <= summary.version_max
             && summary.key_count <= summary.entry_count
@@ -152,6 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::vlog::Pointer;
 
     proptest! {
         #[test]
@@ -167,6 +172,15 @@ mod tests {
                 summary.entry_count += u64::from(counts[0]);
             }
             summary.index_bytes = counts[1].into();
+            for (file, _, bytes) in &spans {
+                let pointer = Pointer {
+                    file: *file,
+                    offset: 0,
+                    stored_bytes: u32::try_from(*bytes).unwrap(),
+                    checksum: 0,
+                };
+                summary.value_refs.add(&pointer, 5);
+            }
             for (from, length, bytes) in spans {
                 summary.garbage.add(Span { from, until: from + length, bytes });
             }

@@ -25,6 +25,7 @@ use crate::{
     entry::{EntryKind, RangeTombstone},
     tombstones::Tombstones,
     varint,
+    vlog::Pointer,
 };
 
 /// Blocks are handed to the file in pieces of about this size: few system calls, little memory.
@@ -120,6 +121,9 @@ impl TableWriter {
             self.finish_block()?;
         }
         let is_new_key = order == Ordering::Less;
+        if let Some(pointer) = Pointer::of(kind, value) {
+            self.summary.value_refs.add(&pointer, key.len());
+        }
         self.account((key, is_new_key), version, kind, value);
         let is_partition_new = self.partition.hash_count() == 0;
         if is_new_key || is_partition_new {

@@ -39,7 +39,8 @@ impl FileUse {
         self.bytes.saturating_sub(self.live)
     }
 
-    fn is_over(&self, permille: u64) -> bool {
+    /// Whether more than this share of it is garbage.
+    pub(crate) fn is_over(&self, permille: u64) -> bool {
         self.dead().saturating_mul(1000) > self.bytes.saturating_mul(permille)
     }
 }
@@ -63,10 +64,17 @@ pub(crate) fn choose_files(files: &[FileUse], options: &CollectOptions) -> Vec<u
 mod tests {
     use super::{CollectOptions, FileUse, SMALL_FILES_MAX, choose_files};
 
-    const OPTIONS: CollectOptions = CollectOptions { garbage_permille: 300, file_bytes: 1000 };
+    const OPTIONS: CollectOptions = CollectOptions {
+        garbage_permille: 300,
+        file_bytes: 1000,
+    };
 
     fn file(number: u64, bytes: u64, live: u64) -> FileUse {
-        FileUse { number, bytes, live }
+        FileUse {
+            number,
+            bytes,
+            live,
+        }
     }
 
     fn check(files: &[FileUse], expected: &[u64]) {
@@ -77,7 +85,10 @@ mod tests {
     fn the_dirtiest_come_first_and_clean_ones_not_at_all() {
         check(&[], &[]);
         check(&[file(1, 1000, 1000), file(2, 1000, 700)], &[]);
-        check(&[file(1, 1000, 699), file(2, 1000, 100), file(3, 1000, 800)], &[2, 1]);
+        check(
+            &[file(1, 1000, 699), file(2, 1000, 100), file(3, 1000, 800)],
+            &[2, 1],
+        );
     }
 
     #[test]
@@ -87,7 +98,9 @@ mod tests {
 
     #[test]
     fn many_small_files_become_one() {
-        let mut files: Vec<_> = (0..SMALL_FILES_MAX as u64).map(|n| file(n, 50, 50)).collect();
+        let mut files: Vec<_> = (0..SMALL_FILES_MAX as u64)
+            .map(|n| file(n, 50, 50))
+            .collect();
         check(&files, &[]);
         files.push(file(99, 50, 50));
         files.push(file(100, 900, 900));

@@ -78,9 +78,11 @@ impl FileHead {
         let is_whole = covered.starts_with(&MAGIC)
             && u32_at(bytes, HEAD_CHECKSUM) == Some(crc32c(&[covered]))
             && u64_at(bytes, HEAD_NUMBER) == Some(number);
-        let (true, Some(format), Some(bucket)) =
-            (is_whole, u32_at(bytes, HEAD_FORMAT), u32_at(bytes, HEAD_BUCKET))
-        else {
+        let (true, Some(format), Some(bucket)) = (
+            is_whole,
+            u32_at(bytes, HEAD_FORMAT),
+            u32_at(bytes, HEAD_BUCKET),
+        ) else {
             return Ok(None);
         };
         if format != FORMAT_VERSION {

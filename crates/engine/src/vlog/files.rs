@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use bytes::Bytes;
+use bytes::Buf;
 use nokv_env::{Env, FileSystem};
 
 use super::{
@@ -13,13 +13,16 @@ use super::{
     open_files::OpenFiles,
     pointer::Pointer,
 };
-use crate::{Error, entry::EntryKind};
+use crate::{Error, Record, Value, entry::EXPIRY_BYTES};
 
 /// The numbers and lengths of the value-log files in `dir`, by number.
 ///
 /// # Errors
 /// `Io`.
-pub(crate) fn list_value_files(files: &dyn FileSystem, dir: &Path) -> Result<Vec<(u64, u64)>, Error> {
+pub(crate) fn list_value_files(
+    files: &dyn FileSystem,
+    dir: &Path,
+) -> Result<Vec<(u64, u64)>, Error> {
     let entries = files
         .list(dir)
         .map_err(|error| Error::io("listing", dir, error))?;
@@ -92,34 +95,48 @@ impl ValueFiles {
         (kept, gone.into_values().collect())
     }
 
-    /// What is stored at a version of `key` whose entry is `stored`: that itself, or what its
-    /// pointer leads to. In front of the value is the expiry, if the kind has one.
+    /// The record with its value instead of the pointer to it.
     ///
     /// # Errors
     /// `Corrupt` when the value, or its file, is not what it was; `Io`.
-    pub(crate) fn resolve(
-        &self,
-        (key, version): (&[u8], u64),
-        kind: EntryKind,
-        stored: Bytes,
-    ) -> Result<Bytes, Error> {
-        if !kind.is_pointer() {
-            return Ok(stored);
-        }
-        let Some(pointer) = Pointer::of(kind, &stored) else {
-            return Err(Error::corrupt(&self.dir, 0, "a pointer to a value", "other bytes"));
+    pub(crate) fn fetch(&self, key: &[u8], mut record: Record) -> Result<Record, Error> {
+        let Some(pointer) = Pointer::decode(&record.value) else {
+            let expected = "a pointer to a value";
+            return Err(Error::corrupt(&self.dir, 0, expected, "other bytes"));
         };
-        self.file_of(&pointer)?.read(key, version, &pointer)
+        let version = record.version.as_u64();
+        let mut stored = self.file_of(&pointer)?.read(key, version, &pointer)?;
+        if record.expires_at.is_some() {
+            stored.advance(EXPIRY_BYTES.min(stored.len()));
+        }
+        record.value = Value::from(stored);
+        Ok(record)
     }
 
-    /// The file of a pointer, which must reach as far as it says.
+    /// # Errors
+    /// `Corrupt` when there is no such file.
+    pub(crate) fn check_has(&self, number: u64) -> Result<(), Error> {
+        if self.files.contains_key(&number) {
+            return Ok(());
+        }
+        let path = value_path(&self.dir, number);
+        let expected = "a value-log file that a table points at";
+        Err(Error::corrupt(&path, 0, expected, "no file"))
+    }
+
+    /// The file of a pointer.
     ///
     /// # Errors
     /// `Corrupt`.
     pub(crate) fn file_of(&self, pointer: &Pointer) -> Result<&Arc<ValueFile>, Error> {
         self.files.get(&pointer.file).ok_or_else(|| {
             let path = value_path(&self.dir, pointer.file);
-            Error::corrupt(&path, pointer.offset, "a value that is pointed at", "no file")
+            Error::corrupt(
+                &path,
+                pointer.offset,
+                "a value that is pointed at",
+                "no file",
+            )
         })
     }
 }

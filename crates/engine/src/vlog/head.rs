@@ -42,10 +42,7 @@ impl Head {
     ) -> Result<Self, Error> {
         let path = value_path(dir, number);
         let failed = |error| Error::io("making", &path, error);
-        let handle = env
-            .files
-            .open(&path, OpenMode::Create)
-            .map_err(failed)?;
+        let handle = env.files.open(&path, OpenMode::Create).map_err(failed)?;
         let head = FileHead { number, bucket };
         handle.write_at(&head.encode(), 0).map_err(failed)?;
         let bytes = HEAD_BYTES as u64;

@@ -34,7 +34,7 @@ use super::{
 use crate::{Error, Options};
 
 /// What the store does when values are appended.
-pub(crate) trait Observer {
+pub(crate) trait Observer: Sync {
     /// A file was made: from now on views have it.
     fn add_file(&self, file: Arc<ValueFile>);
     /// A value of a key of this length will be written: its file must not be taken for garbage.
@@ -63,7 +63,7 @@ impl ValueLog {
         open: Arc<OpenFiles>,
         next_number: u64,
     ) -> Self {
-        let heads = || (0..options.value_buckets.max(1));
+        let heads = || 0..options.value_buckets.max(1);
         Self {
             env: env.clone(),
             dir: dir.to_owned(),
@@ -83,12 +83,13 @@ impl ValueLog {
         &self.unsynced
     }
 
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    pub(super) fn env(&self) -> &Env {
-        &self.env
+    /// Makes the names of files durable.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub(super) fn sync_names(&self) -> Result<(), Error> {
+        let synced = self.env.files.sync_dir(&self.dir);
+        synced.map_err(|error| Error::io("syncing", &self.dir, error))
     }
 
     /// The size from which on a batch with such a value needs [`ValueLog::separate`].
@@ -142,7 +143,11 @@ impl ValueLog {
             return Err(Error::Invalid("a store without buckets".to_owned()));
         };
         // Looked at once for a group, so that a group is one write.
-        if group.is_none() && slot.as_ref().is_none_or(|head| head.is_full(self.file_bytes)) {
+        if group.is_none()
+            && slot
+                .as_ref()
+                .is_none_or(|head| head.is_full(self.file_bytes))
+        {
             *slot = None;
             *slot = Some(self.create(bucket, observer)?);
         }
@@ -172,7 +177,10 @@ impl ValueLog {
         entry: ValueEntry<'_>,
         observer: &dyn Observer,
     ) -> Result<Pointer, Error> {
-        if slot.as_ref().is_none_or(|head| head.is_full(self.file_bytes)) {
+        if slot
+            .as_ref()
+            .is_none_or(|head| head.is_full(self.file_bytes))
+        {
             *slot = None;
             let bucket = bucket_of(entry.key, self.relocation_heads.len());
             *slot = Some(self.create(bucket, observer)?);
@@ -220,12 +228,6 @@ impl ValueLog {
             }
             false
         });
-    }
-
-    /// Bytes of files that only readers still hold.
-    pub(crate) fn doomed_bytes(&self) -> u64 {
-        let doomed = self.doomed.lock();
-        doomed.iter().map(|file| file.byte_count()).sum()
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) use log::{Observer, ValueLog};
 pub(crate) use open_files::OpenFiles;
 pub(crate) use pointer::Pointer;
 pub(crate) use refs::ValueRefs;
-pub(crate) use relocate::{Relocate, Relocation};
+pub(crate) use relocate::{Moves, Relocate, Relocation};
 pub(crate) use unsynced::Unsynced;
 
 #[cfg(test)]

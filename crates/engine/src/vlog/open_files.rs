@@ -6,10 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Weak,
-        atomic::Ordering,
-    },
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use nokv_env::{Env, File, OpenMode};
@@ -74,8 +71,12 @@ impl OpenFiles {
         let mut looks = 2 * queue.len();
         while queue.len() > self.files_max && looks > 0 {
             looks -= 1;
-            let Some(oldest) = queue.pop_front() else { return };
-            let Some(candidate) = oldest.upgrade() else { continue };
+            let Some(oldest) = queue.pop_front() else {
+                return;
+            };
+            let Some(candidate) = oldest.upgrade() else {
+                continue;
+            };
             if candidate.is_used.swap(false, Ordering::Relaxed) {
                 queue.push_back(oldest);
             } else {

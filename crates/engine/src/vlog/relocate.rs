@@ -4,7 +4,7 @@
 //! of the old one. Through the memtable, an old version would be newer than what it is not.
 //!
 //! Invariants: moved values are durable, with the names of their files, before the manifest names
-//! the tables that point at them ([`Relocation::finish`]); their files are held until those tables
+//! the tables that point at them ([`Moves::finish`]); their files are held until those tables
 //! are in the view.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -56,11 +56,9 @@ impl Relocate for StayPut {
     }
 }
 
-/// What one compaction moves.
-pub(crate) struct Relocation<'a> {
-    log: &'a ValueLog,
-    files: &'a ValueFiles,
-    observer: &'a dyn Observer,
+/// What one compaction moves, in all of its parts.
+pub(crate) struct Moves {
+    files: Arc<ValueFiles>,
     /// The files whose live values go elsewhere.
     wanted: BTreeSet<u64>,
     written: Mutex<Written>,
@@ -72,17 +70,11 @@ struct Written {
     bytes: u64,
 }
 
-impl<'a> Relocation<'a> {
-    pub(crate) fn new(
-        log: &'a ValueLog,
-        files: &'a ValueFiles,
-        observer: &'a dyn Observer,
-        wanted: BTreeSet<u64>,
-    ) -> Self {
+impl Moves {
+    /// Moves out of the files `wanted` of `files`, which has all that the inputs point into.
+    pub(crate) fn new(files: Arc<ValueFiles>, wanted: BTreeSet<u64>) -> Self {
         Self {
-            log,
             files,
-            observer,
             wanted,
             written: Mutex::default(),
         }
@@ -92,20 +84,50 @@ impl<'a> Relocation<'a> {
     ///
     /// # Errors
     /// What the device says: the tables must not be used.
-    pub(crate) fn finish(&self) -> Result<u64, Error> {
+    pub(crate) fn finish(&self, log: &ValueLog) -> Result<u64, Error> {
         let written = self.written.lock();
         for (file, handle) in &written.files {
             file.sync(handle.as_ref())?;
         }
         if !written.files.is_empty() {
-            let dir = self.log.dir();
-            self.log
-                .env()
-                .files
-                .sync_dir(dir)
-                .map_err(|error| Error::io("syncing", dir, error))?;
+            log.sync_names()?;
         }
         Ok(written.bytes)
+    }
+
+    fn note(&self, file: &Arc<ValueFile>, handle: &Arc<dyn File>, bytes: u64) {
+        let mut written = self.written.lock();
+        let is_other = |(other, _): &(Arc<ValueFile>, _)| other.number() != file.number();
+        if written.files.iter().all(is_other) {
+            file.hold();
+            written.files.push((Arc::clone(file), Arc::clone(handle)));
+        }
+        written.bytes += bytes;
+    }
+}
+
+impl Drop for Moves {
+    fn drop(&mut self) {
+        for (file, _) in &self.written.lock().files {
+            file.release();
+        }
+    }
+}
+
+/// One part of a compaction at its work.
+pub(crate) struct Relocation<'a> {
+    log: &'a ValueLog,
+    observer: &'a dyn Observer,
+    moves: &'a Moves,
+}
+
+impl<'a> Relocation<'a> {
+    pub(crate) fn new(log: &'a ValueLog, observer: &'a dyn Observer, moves: &'a Moves) -> Self {
+        Self {
+            log,
+            observer,
+            moves,
+        }
     }
 
     fn append(&self, entry: ValueEntry<'_>) -> Result<Pointer, Error> {
@@ -117,12 +139,8 @@ impl<'a> Relocation<'a> {
         let pointer = self.log.append_relocated(&mut slot, entry, self.observer)?;
         // Under the lock: the next to append may seal the file.
         if let Some(head) = &*slot {
-            let mut written = self.written.lock();
-            if written.files.iter().all(|(file, _)| file.number() != pointer.file) {
-                head.file.hold();
-                written.files.push((Arc::clone(&head.file), Arc::clone(&head.handle)));
-            }
-            written.bytes += pointer.entry_bytes(entry.key.len());
+            let bytes = pointer.entry_bytes(entry.key.len());
+            self.moves.note(&head.file, &head.handle, bytes);
         }
         Ok(pointer)
     }
@@ -136,11 +154,16 @@ impl Relocate for Relocation<'_> {
         kind: EntryKind,
         stored: &[u8],
     ) -> Result<Option<Moved>, Error> {
-        let Some(pointer) = Pointer::of(kind, stored).filter(|p| self.wanted.contains(&p.file))
+        let Some(pointer) =
+            Pointer::of(kind, stored).filter(|p| self.moves.wanted.contains(&p.file))
         else {
             return Ok(None);
         };
-        let value = self.files.file_of(&pointer)?.read(key, version, &pointer)?;
+        let value = self
+            .moves
+            .files
+            .file_of(&pointer)?
+            .read(key, version, &pointer)?;
         let entry = ValueEntry {
             key,
             version,
@@ -148,19 +171,14 @@ impl Relocate for Relocation<'_> {
             stored: &value,
         };
         let moved = self.append(entry)?;
-        let mut bytes = stored.get(..kind.prefix_bytes()).unwrap_or_default().to_vec();
+        let mut bytes = stored
+            .get(..kind.prefix_bytes())
+            .unwrap_or_default()
+            .to_vec();
         bytes.extend_from_slice(&moved.encode());
         Ok(Some(Moved {
             stored: bytes,
             bytes: moved.entry_bytes(key.len()),
         }))
-    }
-}
-
-impl Drop for Relocation<'_> {
-    fn drop(&mut self) {
-        for (file, _) in &self.written.lock().files {
-            file.release();
-        }
     }
 }

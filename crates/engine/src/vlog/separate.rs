@@ -23,10 +23,20 @@ pub(super) fn rewrite<'a>(
     let mut rewritten = Vec::new();
     // Up to here the payload is in `rewritten`.
     let mut copied = 0;
-    while let Some(operation) = operations.next() {
+    loop {
+        let begin = payload.len() - operations.rest_bytes();
+        let Some(operation) = operations.next() else {
+            break;
+        };
         let operation =
             operation.map_err(|_| Error::Invalid("a batch that does not decode".to_owned()))?;
-        let Operation::Entry { key, version, kind, value: stored } = operation else {
+        let Operation::Entry {
+            key,
+            version,
+            kind,
+            value: stored,
+        } = operation
+        else {
             continue;
         };
         let Some(pointer_kind) = kind.separated() else {
@@ -36,9 +46,13 @@ pub(super) fn rewrite<'a>(
             continue;
         }
         let end = payload.len() - operations.rest_bytes();
-        let begin = operations.begin();
         let stored_begin = end - stored.len() - varint::length(stored.len() as u64);
-        let entry = ValueEntry { key, version, kind, stored };
+        let entry = ValueEntry {
+            key,
+            version,
+            kind,
+            stored,
+        };
         let pointer = place(entry)?;
         rewritten.extend_from_slice(payload.get(copied..begin).unwrap_or_default());
         let tag = payload.get(begin).copied().unwrap_or_default();

@@ -56,7 +56,8 @@ fn fresh(env: &Env) -> Vec<u8> {
     let dir = Path::new(DIR);
     env.files.create_dir_all(dir).expect("memory");
     let mark = Arc::new(Mark::open(env, dir, Promise::default()).expect("memory"));
-    let recovered = recover(env, dir, START, 0, Repair::Allowed, |_, _| Ok(())).expect("nothing");
+    let recovered =
+        recover(env, dir, START, 0, Repair::Allowed, |_, _, _| Ok(())).expect("nothing");
     let (log, mut appender) = Log::open(env, dir, 1 << 20, mark, &recovered).expect("memory");
     for batch in batches() {
         let payload = batch.payload().expect("within the limits");
@@ -79,7 +80,7 @@ fn the_golden_file_is_what_is_written_and_is_read() {
     env.files.create_dir_all(dir).expect("memory");
     write(env.files.as_ref(), &segment_path(dir, 1), &golden);
     let mut payloads = Vec::new();
-    let apply = |_, payload: &[u8]| {
+    let apply = |_, _, payload: &[u8]| {
         payloads.push(payload.to_vec());
         Ok(())
     };

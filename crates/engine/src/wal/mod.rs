@@ -26,7 +26,7 @@ mod recover_test;
 mod segment;
 mod writer;
 
-pub(crate) use recover::{Recovered, Repair, recover};
+pub(crate) use recover::{Recovered, Refused, Repair, recover};
 pub(crate) use segment::{segment_number, segment_path};
 pub(crate) use writer::{Appender, Log, LogStart};
 

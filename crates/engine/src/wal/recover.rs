@@ -18,6 +18,7 @@
 //! | i | segment head not valid | – | at least *e* | `Corrupt` | it was promised and is not there |
 //! | j | a valid record of another sequence | as for other bytes | | | no writer skips a sequence, so the bytes are not what was written |
 //! | k | a valid record whose payload does not decode | – | any | `Corrupt` | the checksum says that it was written so |
+//! | l | a valid record that points at a value that is not whole | as for other bytes | | | the value is a part of the record: both are synced before it is promised, and reach a disk in any order |
 //!
 //! Rows f and g hold because a cut is made durable before the next segment is started; then bytes
 //! after the cut can only be older than the next segment.
@@ -33,6 +34,23 @@ use super::{
     writer::LogStart,
 };
 use crate::{Error, batch::Malformed};
+
+/// Why a valid record can't be taken.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Its payload is not a batch.
+    Malformed,
+    /// A value that it points at is not there, whole: what is wrong with it.
+    Torn(Error),
+    /// Whether it can be taken could not be found out.
+    Failed(Error),
+}
+
+impl From<Malformed> for Refused {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
+    }
+}
 
 /// What recovery found: where the log goes on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,7 +88,7 @@ pub(crate) enum Repair {
 }
 
 /// Reads every record from `start` on and gives it to `apply` with the place where its segment
-/// begins.
+/// begins and its sequence.
 ///
 /// # Errors
 /// `Corrupt` by the table; `Io`.
@@ -80,7 +98,7 @@ pub(crate) fn recover(
     start: LogStart,
     mark_sequence: u64,
     repair: Repair,
-    mut apply: impl FnMut(LogStart, &[u8]) -> Result<(), Malformed>,
+    mut apply: impl FnMut(LogStart, u64, &[u8]) -> Result<(), Refused>,
 ) -> Result<Recovered, Error> {
     let files = env.files.as_ref();
     let all = list_segments(files, dir)?;
@@ -163,6 +181,8 @@ struct End {
     /// What the rest of the segment says was synced.
     attested: u64,
     found: String,
+    /// Row l: what is wrong with a value of the record that is there.
+    torn_value: Option<Error>,
 }
 
 impl Walk {
@@ -184,7 +204,7 @@ impl Walk {
     fn read(
         &mut self,
         segment: &SegmentBytes,
-        apply: &mut impl FnMut(LogStart, &[u8]) -> Result<(), Malformed>,
+        apply: &mut impl FnMut(LogStart, u64, &[u8]) -> Result<(), Refused>,
     ) -> Result<(), Error> {
         let mut offset = SegmentBytes::first_offset();
         let start = LogStart {
@@ -192,18 +212,24 @@ impl Walk {
             sequence: self.expected,
         };
         self.segments.push(segment.number);
+        let mut torn_value = None;
         while let Some(record) = segment.record_at(offset) {
             if record.sequence != self.expected {
                 break;
             }
-            apply(start, record.payload).map_err(|Malformed| {
-                Error::corrupt(
-                    &segment.path,
-                    offset as u64,
-                    "a batch",
-                    "one that does not decode",
-                )
-            })?;
+            match apply(start, self.expected, record.payload) {
+                Ok(()) => {}
+                Err(Refused::Malformed) => {
+                    let found = "one that does not decode";
+                    let at = offset as u64;
+                    return Err(Error::corrupt(&segment.path, at, "a batch", found));
+                }
+                Err(Refused::Torn(error)) => {
+                    torn_value = Some(error);
+                    break;
+                }
+                Err(Refused::Failed(error)) => return Err(error),
+            }
             offset += record_bytes(&record);
             self.expected += 1;
             self.record_count += 1;
@@ -224,6 +250,7 @@ impl Walk {
             must_cut: !blank,
             attested,
             found,
+            torn_value,
         });
         Ok(())
     }
@@ -249,6 +276,9 @@ fn judge(
         "record {} (records up to {attested} were synced)",
         walk.expected
     );
+    if let Some(error) = walk.tail.as_ref().and_then(|end| end.torn_value.clone()) {
+        return Err(error);
+    }
     if let Some(end) = &walk.tail {
         let path = segment_path(dir, end.segment);
         return Err(Error::corrupt(

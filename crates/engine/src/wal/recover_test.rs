@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use nokv_env::{Env, FileSystem, MemoryFileSystem, OpenMode};
 
 use super::{
-    Appender, Log, LogStart, Recovered, Repair, recover,
+    Appender, Log, LogStart, Recovered, Refused, Repair, recover,
     segment::{SegmentHead, segment_path},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl Disk {
             START,
             mark,
             Repair::Allowed,
-            |_, payload| {
+            |_, _, payload| {
                 payloads.push(payload.to_vec());
                 Ok(())
             },
@@ -253,11 +253,40 @@ fn row_j_a_record_of_another_sequence_is_other_bytes() {
 }
 
 #[test]
+fn row_l_a_record_without_its_value_ends_the_log_or_is_damage_when_promised() {
+    for promised in [0, 2] {
+        let disk = Disk::with_log(3, promised, 10);
+        let dir = Path::new(DIR);
+        let mut taken = 0;
+        let torn = |_, sequence, _: &[u8]| {
+            if sequence < 2 {
+                taken += 1;
+                return Ok(());
+            }
+            let path = Path::new("values");
+            Err(Refused::Torn(Error::corrupt(path, 77, "a value", "zeros")))
+        };
+        let read = recover(&disk.env, dir, START, promised, Repair::Forbidden, torn);
+        assert_eq!(taken, 1);
+        if promised == 0 {
+            let recovered = read.unwrap();
+            assert_eq!((recovered.next_sequence, recovered.record_count), (2, 1));
+            assert!(recovered.tail.unwrap().must_cut);
+        } else {
+            let Err(Error::Corrupt { file, offset, .. }) = read else {
+                panic!("{read:?}");
+            };
+            assert_eq!((file.as_str(), offset), ("values", 77));
+        }
+    }
+}
+
+#[test]
 fn row_k_a_record_that_does_not_decode_is_told() {
     let disk = Disk::with_log(2, 0, 10);
     let dir = Path::new(DIR);
-    let refused = recover(&disk.env, dir, START, 0, Repair::Forbidden, |_, _| {
-        Err(crate::batch::Malformed)
+    let refused = recover(&disk.env, dir, START, 0, Repair::Forbidden, |_, _, _| {
+        Err(crate::batch::Malformed.into())
     });
     assert!(
         matches!(refused, Err(Error::Corrupt { offset: HEAD, .. })),

@@ -32,7 +32,7 @@ use super::{
     recover::{Recovered, Tail},
     segment::{SegmentHead, segment_path},
 };
-use crate::{Error, mark::Mark};
+use crate::{Error, mark::Mark, vlog::Unsynced};
 
 /// Zeros written ahead of a log that is synced: some 64 small commits share the cost of one
 /// extension.
@@ -67,6 +67,8 @@ pub(crate) struct Log {
     /// Zeros written ahead: less where segments are small.
     ahead_bytes: usize,
     mark: Arc<Mark>,
+    /// What records point at: synced before they are.
+    values: Option<Arc<Unsynced>>,
     shared: Mutex<Shared>,
     sync_done: Condvar,
     appended: AtomicU64,
@@ -134,6 +136,7 @@ impl Log {
             log_bytes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             mark,
+            values: None,
         };
         let mut appender = Appender {
             segment: 0,
@@ -150,6 +153,12 @@ impl Log {
             log.continue_segment(tail, &mut appender, recovered)?;
         }
         Ok((log, appender))
+    }
+
+    /// The same; from now on a sync covers these values too.
+    pub(crate) fn with_values(mut self, values: Arc<Unsynced>) -> Self {
+        self.values = Some(values);
+        self
     }
 
     fn continue_segment(
@@ -359,6 +368,9 @@ impl Log {
 
     fn sync_files(&self, files: &[(u64, Arc<dyn File>)], with_names: bool) -> Result<(), Error> {
         let failed = |error| Error::io("syncing the log in", &self.dir, error);
+        if let Some(values) = &self.values {
+            values.sync()?;
+        }
         for (_, file) in files {
             if !skip_sync() {
                 file.sync_data().map_err(failed)?;

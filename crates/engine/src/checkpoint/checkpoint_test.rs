@@ -32,6 +32,8 @@ fn options() -> Options {
         table_bytes: 8 << 10,
         level_base_bytes: 16 << 10,
         level0_tables: 2,
+        value_separation_bytes: Some(200),
+        value_file_bytes: 16 << 10,
         ..Options::default()
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     manifest::Manifest,
     mark::{Mark, Promise},
     transfer::{copy, copy_prefix, link},
+    vlog::value_path,
     wal::segment_path,
 };
 
@@ -76,6 +77,7 @@ impl Engine {
         self.flush()?;
         let capture = self.capture()?;
         let mut copied_bytes = self.bring_tables(partial, &capture)?;
+        copied_bytes += self.bring_values(partial, &capture)?;
         copied_bytes += self.copy_log(partial, &capture)?;
         let env = self.env();
         let mark = Arc::new(Mark::open(env, partial, Promise::default())?);
@@ -102,6 +104,19 @@ impl Engine {
         for table in tables {
             let from = table_path(self.dir(), table.number);
             let to = table_path(partial, table.number);
+            if !link(self.env(), &from, &to)? {
+                copied_bytes += copy(self.env(), &from, &to)?;
+            }
+        }
+        Ok(copied_bytes)
+    }
+
+    /// Links the files of the value log, or copies them; bytes copied.
+    fn bring_values(&self, partial: &Path, capture: &Capture<'_>) -> Result<u64, Error> {
+        let mut copied_bytes = 0;
+        for number in &capture.value_files {
+            let from = value_path(self.dir(), *number);
+            let to = value_path(partial, *number);
             if !link(self.env(), &from, &to)? {
                 copied_bytes += copy(self.env(), &from, &to)?;
             }

@@ -18,6 +18,9 @@ pub(crate) struct Capture<'a> {
     /// Segments of the log that are needed, oldest first, and how much of each counts; all of it
     /// for `None`.
     pub(crate) segments: Vec<(u64, Option<u64>)>,
+    /// The numbers of the value-log files that tables and log point at; nobody writes to them any
+    /// more, and all values in them that count are durable.
+    pub(crate) value_files: Vec<u64>,
     /// The sequence of the last record.
     pub(crate) log_sequence: u64,
     _held: FilesHeld<'a>,
@@ -43,9 +46,21 @@ impl Core {
         let state = manifest.state().clone();
         let mut segments = writing.log.extents(&appender);
         segments.retain(|(number, _)| *number >= state.log_start.segment);
+        let (log_sequence, version) =
+            (writing.log.appended(), self.visible.load(Ordering::Acquire));
+        writing.values.seal();
+        // No table comes or goes while the manifest is held.
+        let live = self.view.load().value_refs();
+        drop((appender, manifest));
+        writing
+            .values
+            .unsynced()
+            .sync()
+            .map_err(|error| writing.log.poison(&error))?;
         Ok(Capture {
-            version: self.visible.load(Ordering::Acquire),
-            log_sequence: writing.log.appended(),
+            value_files: live.iter().map(|(number, _)| number).collect(),
+            version,
+            log_sequence,
             state,
             segments,
             _held: held,

@@ -221,7 +221,7 @@ impl Core {
         if !free.is_empty() {
             self.install_without_garbage(writing, &free);
         }
-        writing.values.sweep();
+        writing.values.sweep(&|path| self.remove_quietly(path));
     }
 
     fn install_without_garbage(&self, writing: &Writing, free: &[u64]) {

@@ -214,18 +214,15 @@ impl ValueLog {
         self.doomed.lock().extend(files);
     }
 
-    /// Removes the doomed files that nobody holds.
-    pub(crate) fn sweep(&self) {
+    /// Gives the doomed files that nobody holds any more to `remove`.
+    pub(crate) fn sweep(&self, remove: &dyn Fn(&Path)) {
         let mut doomed = self.doomed.lock();
         doomed.retain(|file| {
             // No view has it, so nobody can begin to hold it.
             if Arc::strong_count(file) > 1 {
                 return true;
             }
-            let path = file.path();
-            if let Err(error) = self.env.files.remove(path) {
-                tracing::warn!(%error, path = %path.display(), "a value-log file that is no longer needed stays");
-            }
+            remove(file.path());
             false
         });
     }

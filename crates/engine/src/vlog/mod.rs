@@ -36,7 +36,7 @@ mod unsynced;
 mod format_test;
 
 pub(crate) use choose::{CollectOptions, FileUse, choose_files};
-pub(crate) use file::{ValueFile, value_number};
+pub(crate) use file::{ValueFile, value_number, value_path};
 pub(crate) use files::ValueFiles;
 pub use list::{ValueFileListing, list};
 pub(crate) use log::{Observer, ValueLog};

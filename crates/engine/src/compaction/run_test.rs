@@ -182,11 +182,8 @@ fn compact(
             let number = files.len() as u64;
             let file = file(&env, &number.to_string());
             files.push(Arc::clone(&file));
-            Ok(NewTable {
-                number,
-                path: PathBuf::from("/tables/t"),
-                file,
-            })
+            let path = PathBuf::from("/tables/t");
+            Ok(NewTable { number, path, file })
         })?);
     }
     assert_eq!(outputs.len(), files.len());

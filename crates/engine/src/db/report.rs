@@ -71,7 +71,8 @@ impl Core {
             .sum()
     }
 
-    /// Reads every table, and every value that something points at, in full. The log was read in full when the store was opened.
+    /// Reads every table, and every value that something points at, in full. The log was read in
+    /// full when the store was opened.
     pub(super) fn verify(&self) -> Result<Verification, Error> {
         let view = self.view.load_full();
         let mut verification = Verification::default();

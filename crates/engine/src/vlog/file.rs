@@ -239,9 +239,12 @@ impl std::fmt::Debug for ValueFile {
 }
 
 #[cfg(test)]
+use std::cell::Cell;
+
+#[cfg(test)]
 thread_local! {
     /// A planted bug for the negative tests: value files are not synced.
-    pub(crate) static SKIP_VALUE_SYNC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    pub(crate) static SKIP_VALUE_SYNC: Cell<bool> = const { Cell::new(false) };
 }
 
 #[cfg(test)]

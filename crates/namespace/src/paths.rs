@@ -4,14 +4,15 @@
 //! With the cache it is one hash and one comparison, then the last component is read as ever.
 //!
 //! Invariants:
-//! - only paths through real directories are kept: no symbolic links, nothing missing;
+//! - only paths through real directories of the trunk are kept: no symbolic links, no branches,
+//!   nothing missing;
 //! - what is kept holds at the versions from the newest entry of the path to the version that was
 //!   read. For later versions it holds as long as no directory was moved or removed since, which
 //!   [`DirectoryMoves`] tells: whoever moves or removes one says so *before* the command can become
 //!   visible, and nothing is kept for later versions while that is under way;
 //! - bounded: [`PATHS_MAX`] paths.
 
-use nokv_types::{BranchId, Name, NodeId, Version};
+use nokv_types::{Name, NodeId, Version};
 use quick_cache::{Equivalent, sync::Cache};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,12 +25,11 @@ const PATHS_MAX: usize = 16_384;
 pub(crate) struct PathQuery<'a> {
     hash: u64,
     root: NodeId,
-    branch: BranchId,
     names: &'a [Name],
 }
 
 impl<'a> PathQuery<'a> {
-    pub(crate) fn new(root: NodeId, branch: BranchId, names: &'a [Name]) -> Self {
+    pub(crate) fn new(root: NodeId, names: &'a [Name]) -> Self {
         let mut hasher = Xxh3::new();
         hasher.update(&root.as_u64().to_le_bytes());
         for name in names {
@@ -39,7 +39,6 @@ impl<'a> PathQuery<'a> {
         Self {
             hash: hasher.digest(),
             root,
-            branch,
             names,
         }
     }
@@ -50,7 +49,6 @@ impl<'a> PathQuery<'a> {
 struct PathKey {
     hash: u64,
     root: NodeId,
-    branch: BranchId,
     text: Box<[u8]>,
 }
 
@@ -68,7 +66,7 @@ impl Hash for PathQuery<'_> {
 
 impl Equivalent<PathKey> for PathQuery<'_> {
     fn equivalent(&self, key: &PathKey) -> bool {
-        if (self.hash, self.root, self.branch) != (key.hash, key.root, key.branch) {
+        if (self.hash, self.root) != (key.hash, key.root) {
             return false;
         }
         let mut rest = &key.text[..];
@@ -130,7 +128,6 @@ impl Paths {
         let key = PathKey {
             hash: query.hash,
             root: query.root,
-            branch: query.branch,
             text: text.into(),
         };
         self.known.insert(key, known);
@@ -193,7 +190,7 @@ mod tests {
     fn a_known_path_holds_from_its_newest_entry_until_a_directory_moves() {
         let paths = Paths::new();
         let path = NsPath::parse("/a/b").expect("valid");
-        let query = PathQuery::new(NodeId::from_u64(1), BranchId::TRUNK, path.names());
+        let query = PathQuery::new(NodeId::from_u64(1), path.names());
         paths.keep(&query, known(10, 20, paths.moves.settled()));
         let at = |version| paths.find(&query, Version::from_u64(version)).is_some();
         assert!(!at(9) && at(10) && at(20) && at(30));
@@ -215,10 +212,10 @@ mod tests {
         let paths = Paths::new();
         let parse = |text| NsPath::parse(text).expect("valid");
         let (left, right, root) = (parse("/a/b"), parse("/ab"), NodeId::from_u64(1));
-        let query = PathQuery::new(root, BranchId::TRUNK, left.names());
+        let query = PathQuery::new(root, left.names());
         paths.keep(&query, known(0, 20, Some(0)));
         for (root, names) in [(root, right.names()), (NodeId::from_u64(2), left.names())] {
-            let other = PathQuery::new(root, BranchId::TRUNK, names);
+            let other = PathQuery::new(root, names);
             assert_eq!(paths.find(&other, Version::from_u64(5)), None);
         }
         assert!(paths.find(&query, Version::from_u64(5)).is_some());

@@ -4,10 +4,10 @@
 //! - symbolic links in the middle are followed, at most [`SYMLINK_FOLLOWS_MAX`] in one walk;
 //! - a failure names the component where the walk stopped, not only the whole path.
 
-use crate::records::EntryRecord;
+use crate::spot::{Child, Spot};
 use crate::{Follow, Place, Target};
 use bytes::Bytes;
-use nokv_types::{Failure, Name, NodeId, NodeKind, NsPath, Reason};
+use nokv_types::{Failure, Name, NodeKind, NsPath, Reason};
 
 /// Most symbolic links of one walk, as Linux has it: more is a loop or might as well be.
 pub(crate) const SYMLINK_FOLLOWS_MAX: usize = 40;
@@ -15,25 +15,25 @@ pub(crate) const SYMLINK_FOLLOWS_MAX: usize = 40;
 /// What a walk looks at: the state at a version, or a plan in the making over it.
 pub(crate) trait Source {
     /// The entry of a directory.
-    fn entry(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure>;
+    fn entry(&mut self, directory: Spot, name: &Name) -> Result<Option<Child>, Failure>;
     /// The target of a symbolic link.
-    fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure>;
+    fn link_target(&mut self, link: Spot) -> Result<Bytes, Failure>;
     /// The parent of a directory; `None` for a root.
-    fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure>;
+    fn parent(&mut self, directory: Spot) -> Result<Option<Spot>, Failure>;
     /// Where these names lead from a root, if all are real directories; `None`: walk.
     fn known_directory(
         &mut self,
-        _root: NodeId,
+        _root: Spot,
         _names: &[Name],
-    ) -> Result<Option<NodeId>, Failure> {
+    ) -> Result<Option<Spot>, Failure> {
         Ok(None)
     }
     /// Makes a directory that is missing in the middle of a path; `None` if it may not.
-    fn fill(&mut self, _directory: NodeId, _name: &Name) -> Result<Option<EntryRecord>, Failure> {
+    fn fill(&mut self, _directory: Spot, _name: &Name) -> Result<Option<Child>, Failure> {
         Ok(None)
     }
     /// Learns that the outcome rests on this symbolic link.
-    fn followed(&mut self, _directory: NodeId, _name: &Name) -> Result<(), Failure> {
+    fn followed(&mut self, _directory: Spot, _name: &Name) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -42,24 +42,25 @@ pub(crate) trait Source {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum End {
     /// At a node without knowing its entry: a root, or a node that was given as such.
-    Node(NodeId),
+    Node(Spot),
     /// At this name of this directory.
     Entry {
-        directory: NodeId,
+        directory: Spot,
         name: Name,
-        found: Option<EntryRecord>,
+        found: Option<Child>,
     },
 }
 
-/// A walk through one mount.
+/// A walk through one mount, or one branch. Nodes that are given as such are seen through the chain
+/// of the root.
 pub(crate) struct Walk<'s, S> {
     source: &'s mut S,
-    root: NodeId,
+    root: Spot,
     follows: usize,
 }
 
 impl<'s, S: Source> Walk<'s, S> {
-    pub(crate) fn new(source: &'s mut S, root: NodeId) -> Self {
+    pub(crate) fn new(source: &'s mut S, root: Spot) -> Self {
         Self {
             source,
             root,
@@ -70,7 +71,7 @@ impl<'s, S: Source> Walk<'s, S> {
     /// Where `target` is; at a symbolic link in the last component it stops or goes on, as told.
     pub(crate) fn find(&mut self, target: Target<'_>, follow: Follow) -> Result<End, Failure> {
         let end = match target {
-            Target::Node(node) => return Ok(End::Node(node)),
+            Target::Node(node) => return Ok(End::Node(self.root.with_node(node))),
             Target::Path(path) => match path.names().split_last() {
                 None => return Ok(End::Node(self.root)),
                 Some((name, parents)) => {
@@ -78,7 +79,9 @@ impl<'s, S: Source> Walk<'s, S> {
                     self.look(directory, name)?
                 }
             },
-            Target::Child { directory, name } => self.look(directory, name)?,
+            Target::Child { directory, name } => {
+                self.look(self.root.with_node(directory), name)?
+            },
         };
         match end {
             End::Entry {
@@ -86,7 +89,7 @@ impl<'s, S: Source> Walk<'s, S> {
                 ref name,
                 found: Some(found),
             } if follow == Follow::Yes && found.kind == NodeKind::Symlink => {
-                let followed = self.follow(directory, name, found.node);
+                let followed = self.follow(directory, name, found.spot);
                 followed.map_err(|failure| match target {
                     Target::Path(path) => through(&path.to_string(), failure),
                     _ => through(&name.to_string(), failure),
@@ -97,9 +100,11 @@ impl<'s, S: Source> Walk<'s, S> {
     }
 
     /// The directory and name of a place; the root is none.
-    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(NodeId, Name), Failure> {
+    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(Spot, Name), Failure> {
         match place {
-            Place::Child { directory, name } => Ok((directory, name.clone())),
+            Place::Child { directory, name } => {
+                Ok((self.root.with_node(directory), name.clone()))
+            }
             Place::Path(path) => match path.names().split_last() {
                 None => Err(Failure::new(
                     Reason::NotPermitted,
@@ -111,7 +116,7 @@ impl<'s, S: Source> Walk<'s, S> {
     }
 
     /// The directory at the end of the first components of a path.
-    fn descend_all(&mut self, path: &NsPath, names: &[Name]) -> Result<NodeId, Failure> {
+    fn descend_all(&mut self, path: &NsPath, names: &[Name]) -> Result<Spot, Failure> {
         if let Some(directory) = self.source.known_directory(self.root, names)? {
             return Ok(directory);
         }
@@ -119,13 +124,13 @@ impl<'s, S: Source> Walk<'s, S> {
         for (index, name) in names.iter().enumerate() {
             let shown = || prefix_text(path, index + 1);
             directory = match self.source.entry(directory, name)? {
-                Some(entry) if entry.kind == NodeKind::Directory => entry.node,
+                Some(entry) if entry.kind == NodeKind::Directory => entry.spot,
                 Some(entry) if entry.kind == NodeKind::Symlink => self
-                    .follow_to_directory(directory, name, entry.node)
+                    .follow_to_directory(directory, name, entry.spot)
                     .map_err(|failure| through(&shown(), failure))?,
                 Some(_) => return Err(not_directory(&shown())),
                 None => match self.source.fill(directory, name)? {
-                    Some(entry) => entry.node,
+                    Some(entry) => entry.spot,
                     None => return Err(missing_parent(&shown(), path)),
                 },
             };
@@ -133,7 +138,7 @@ impl<'s, S: Source> Walk<'s, S> {
         Ok(directory)
     }
 
-    fn look(&mut self, directory: NodeId, name: &Name) -> Result<End, Failure> {
+    fn look(&mut self, directory: Spot, name: &Name) -> Result<End, Failure> {
         let found = self.source.entry(directory, name)?;
         Ok(End::Entry {
             directory,
@@ -144,15 +149,15 @@ impl<'s, S: Source> Walk<'s, S> {
 
     fn follow_to_directory(
         &mut self,
-        directory: NodeId,
+        directory: Spot,
         name: &Name,
-        link: NodeId,
-    ) -> Result<NodeId, Failure> {
+        link: Spot,
+    ) -> Result<Spot, Failure> {
         match self.follow(directory, name, link)? {
-            End::Node(node) => Ok(node),
+            End::Node(spot) => Ok(spot),
             End::Entry {
                 found: Some(entry), ..
-            } if entry.kind == NodeKind::Directory => Ok(entry.node),
+            } if entry.kind == NodeKind::Directory => Ok(entry.spot),
             End::Entry {
                 name,
                 found: Some(_),
@@ -165,7 +170,7 @@ impl<'s, S: Source> Walk<'s, S> {
     }
 
     /// Where a symbolic link in `directory` leads, links at its end followed too.
-    fn follow(&mut self, directory: NodeId, name: &Name, link: NodeId) -> Result<End, Failure> {
+    fn follow(&mut self, directory: Spot, name: &Name, link: Spot) -> Result<End, Failure> {
         self.follows += 1;
         if self.follows > SYMLINK_FOLLOWS_MAX {
             return Err(Failure::new(
@@ -196,7 +201,7 @@ impl<'s, S: Source> Walk<'s, S> {
             let last = parts.peek().is_none();
             match found {
                 Some(entry) if entry.kind == NodeKind::Symlink && last => {
-                    return self.follow(current, &name, entry.node);
+                    return self.follow(current, &name, entry.spot);
                 }
                 _ if last => {
                     return Ok(End::Entry {
@@ -205,9 +210,9 @@ impl<'s, S: Source> Walk<'s, S> {
                         found,
                     });
                 }
-                Some(entry) if entry.kind == NodeKind::Directory => current = entry.node,
+                Some(entry) if entry.kind == NodeKind::Directory => current = entry.spot,
                 Some(entry) if entry.kind == NodeKind::Symlink => {
-                    current = self.follow_to_directory(current, &name, entry.node)?;
+                    current = self.follow_to_directory(current, &name, entry.spot)?;
                 }
                 Some(_) => return Err(not_directory(&name.to_string())),
                 None => return Err(missing(&name.to_string())),

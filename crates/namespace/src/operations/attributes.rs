@@ -11,12 +11,13 @@ use crate::plan::{Plan, check_mode};
 use crate::reader::describe;
 use crate::records::NodeRecord;
 use crate::records::event::EventKind;
+use crate::spot::Spot;
 use crate::walk::{End, Walk, missing};
 use crate::{Changed, Context, Follow, Namespace, SetAttributes, SetTime, Target, Topology};
 use bytes::Bytes;
 use nokv_shard::Counter;
 use nokv_types::{
-    Body, Failure, INLINE_BYTES_MAX, Layout, Name, NodeId, NodeKind, Reason, Version,
+    Body, Failure, INLINE_BYTES_MAX, Layout, Name, NodeKind, Reason, Version,
 };
 
 impl Namespace {
@@ -39,17 +40,17 @@ impl Namespace {
             check_mode(mode)?;
         }
         self.mutate(context, fingerprint.finish(), |plan| {
-            let (node, at) = locate(plan, target, follow)?;
-            let mut record = plan.checked_node(node)?;
+            let (spot, at) = locate(plan, target, follow)?;
+            let mut record = plan.checked_node(spot)?;
             expect_generation(&record, &changes, target)?;
-            apply(plan, node, &mut record, &changes, target)?;
+            apply(plan, spot, &mut record, &changes, target)?;
             let counter = match record.is_directory() {
-                true => plan.counter_after(node)?,
+                true => plan.counter_after(spot)?,
                 false => Counter::default(),
             };
-            plan.announce(EventKind::Attributes, node, &record, None, at);
-            let node = describe(node, plan.reader.branch, Version::ZERO, &record, &counter);
-            plan.put_node(node.id, record);
+            plan.announce(EventKind::Attributes, spot, &record, None, at);
+            let node = describe(spot, Version::ZERO, &record, &counter);
+            plan.put_node(spot, record)?;
             Ok(Changed {
                 version: Version::ZERO,
                 node,
@@ -63,17 +64,17 @@ pub(super) fn locate(
     plan: &mut Plan<'_>,
     target: Target<'_>,
     follow: Follow,
-) -> Result<(NodeId, Option<(NodeId, Name)>), Failure> {
+) -> Result<(Spot, Option<(Spot, Name)>), Failure> {
     if matches!(target, Target::Path(_)) {
         plan.rests_on(Topology::Rests);
     }
     let root = plan.root;
     match Walk::new(plan, root).find(target, follow)? {
-        End::Node(node) => Ok((node, None)),
+        End::Node(spot) => Ok((spot, None)),
         End::Entry {
             directory, name, ..
         } => match plan.checked_entry(directory, &name)? {
-            Some(entry) => Ok((entry.node, Some((directory, name)))),
+            Some(entry) => Ok((entry.spot, Some((directory, name)))),
             None => Err(missing(&shown(target))),
         },
     }
@@ -99,7 +100,7 @@ fn expect_generation(
 
 fn apply(
     plan: &mut Plan<'_>,
-    node: NodeId,
+    spot: Spot,
     record: &mut NodeRecord,
     changes: &SetAttributes,
     target: Target<'_>,
@@ -112,7 +113,7 @@ fn apply(
     if let Some(size) = changes.size
         && size != record.body.size
     {
-        resize(plan, node, record, size, target)?;
+        resize(plan, spot, record, size, target)?;
         record.mtime = now;
     }
     record.mode = changes.mode.unwrap_or(record.mode);
@@ -122,7 +123,7 @@ fn apply(
     if let Some(mtime) = changes.mtime.map(time) {
         record.mtime = mtime;
         if record.is_directory() {
-            plan.directory_change(node).mtime = Some(mtime);
+            plan.directory_change(spot).mtime = Some(mtime);
         }
     }
     record.ctime = now;
@@ -131,7 +132,7 @@ fn apply(
 
 fn resize(
     plan: &mut Plan<'_>,
-    node: NodeId,
+    spot: Spot,
     record: &mut NodeRecord,
     size: u64,
     target: Target<'_>,
@@ -146,7 +147,7 @@ fn resize(
         }
         _ => return Err(invalid(format!("{} is not a regular file", shown(target)))),
     }
-    let before = plan.reader.body(node, record)?;
+    let before = plan.reader.body(spot, record)?;
     let body = resized(&before, size).ok_or_else(|| {
         Failure::new(
             Reason::Unsupported,
@@ -156,8 +157,8 @@ fn resize(
             ),
         )
     })?;
-    plan.bury(node, record);
-    plan.adopt(node, record, body)
+    plan.bury(spot, record);
+    plan.adopt(spot, record, body)
 }
 
 /// The body with another size; `None` when that takes bytes that only its reader has.

@@ -4,8 +4,8 @@ use super::read::shown;
 use crate::fingerprint::Fingerprint;
 use crate::plan::taken;
 use crate::reader::describe;
-use crate::records::EntryRecord;
 use crate::records::event::EventKind;
+use crate::spot::Child;
 use crate::walk::{End, Walk, missing};
 use crate::{Changed, Context, Follow, Namespace, Place, Target, Topology};
 use nokv_shard::Counter;
@@ -17,7 +17,8 @@ pub(crate) const LINKS_MAX: u32 = 65_000;
 impl Namespace {
     /// Gives a node that is not a directory one more name. Does not follow a symbolic link.
     ///
-    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory; `TooLarge` for a node
+    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory; `CrossesBoundary`
+    /// between branches; `TooLarge` for a node
     /// with 65,000 names.
     pub fn link<'a>(
         &self,
@@ -31,16 +32,16 @@ impl Namespace {
         self.mutate(context, fingerprint.finish(), |plan| {
             plan.rests_on(Topology::Rests);
             let root = plan.root;
-            let node = match Walk::new(plan, root).find(existing, Follow::No)? {
-                End::Node(node) => node,
+            let spot = match Walk::new(plan, root).find(existing, Follow::No)? {
+                End::Node(spot) => spot,
                 End::Entry {
                     directory, name, ..
                 } => match plan.checked_entry(directory, &name)? {
-                    Some(entry) => entry.node,
+                    Some(entry) => entry.spot,
                     None => return Err(missing(&shown(existing))),
                 },
             };
-            let mut record = plan.checked_node(node)?;
+            let mut record = plan.checked_node(spot)?;
             if record.is_directory() {
                 return Err(Failure::new(
                     Reason::NotPermitted,
@@ -57,24 +58,32 @@ impl Namespace {
             if plan.checked_entry(directory, &name)?.is_some() {
                 return Err(taken(&shown(place.into())));
             }
-            let branch = plan.reader.branch;
-            let entry = EntryRecord {
+            if !spot.same_chain(&directory) {
+                return Err(Failure::new(
+                    Reason::CrossesBoundary,
+                    format!(
+                        "{} and {} are in different branches; copy it",
+                        shown(existing),
+                        shown(place.into())
+                    ),
+                ));
+            }
+            let entry = Child {
                 kind: record.kind,
-                branch,
-                node,
+                spot,
             };
             plan.set_entry(directory, &name, Some(entry))?;
             record.links += 1;
             record.ctime = plan.context.now;
             plan.announce(
                 EventKind::Created,
-                node,
+                spot,
                 &record,
                 None,
                 Some((directory, name)),
             );
-            let node = describe(node, branch, Version::ZERO, &record, &Counter::default());
-            plan.put_node(node.id, record);
+            let node = describe(spot, Version::ZERO, &record, &Counter::default());
+            plan.put_node(spot, record)?;
             Ok(Changed {
                 version: Version::ZERO,
                 node,

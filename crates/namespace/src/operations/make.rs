@@ -5,11 +5,12 @@ use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, taken};
 use crate::reader::describe;
+use crate::spot::Spot;
 use crate::records::{NodeRecord, StoredBody, StoredLayout};
 use crate::{Changed, Context, Namespace, Node, Parents, Place};
 use bytes::Bytes;
 use nokv_shard::Counter;
-use nokv_types::{Failure, Generation, NodeId, NodeKind, Reason, SYMLINK_BYTES_MAX, Version};
+use nokv_types::{Failure, Generation, NodeKind, Reason, SYMLINK_BYTES_MAX, Version};
 
 impl Namespace {
     /// Makes a directory. With [`Parents::Create`] an existing directory is success, as `mkdir -p`.
@@ -106,16 +107,10 @@ fn add(plan: &mut Plan<'_>, place: Place<'_>, record: NodeRecord) -> Result<Chan
     made(plan, node)
 }
 
-fn made(plan: &Plan<'_>, node: NodeId) -> Result<Changed, Failure> {
-    let found = plan.peek_node(node)?;
+fn made(plan: &Plan<'_>, spot: Spot) -> Result<Changed, Failure> {
+    let found = plan.peek_node(spot)?;
     let record = found.expect("the plan has just added the node").record;
-    let node = describe(
-        node,
-        plan.reader.branch,
-        Version::ZERO,
-        &record,
-        &Counter::default(),
-    );
+    let node = describe(spot, Version::ZERO, &record, &Counter::default());
     Ok(Changed {
         version: Version::ZERO,
         node,
@@ -125,6 +120,7 @@ fn made(plan: &Plan<'_>, node: NodeId) -> Result<Changed, Failure> {
 /// The directory that is at the place already: what `mkdir -p` is content with.
 fn existing_directory(plan: &mut Plan<'_>, place: Place<'_>) -> Result<Option<Node>, Failure> {
     let mut reader = plan.reader;
+    plan.rests_on_branch(plan.root);
     let found = super::read::find_node(&mut reader, plan.root, place.into(), crate::Follow::Yes);
     match found {
         Ok(node) if node.attributes.kind == NodeKind::Directory => Ok(Some(node)),

@@ -5,7 +5,8 @@ use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, check_mode, taken};
 use crate::records::event::EventKind;
-use crate::records::{EntryRecord, NodeRecord};
+use crate::records::NodeRecord;
+use crate::spot::{Child, Spot};
 use crate::walk::{missing, not_directory};
 use crate::{
     Content, Context, Expect, Namespace, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem,
@@ -53,21 +54,18 @@ impl Namespace {
 
 /// The directory of the item before: items usually come directory by directory.
 #[derive(Default)]
-struct LastParent {
-    path: Option<NsPath>,
-    directory: NodeId,
-}
+struct LastParent(Option<(NsPath, Spot)>);
 
 impl LastParent {
-    fn of(&mut self, plan: &mut Plan<'_>, path: &NsPath) -> Result<(NodeId, Name), Failure> {
-        if let (Some(last), Some((name, parents))) = (&self.path, path.names().split_last())
+    fn of(&mut self, plan: &mut Plan<'_>, path: &NsPath) -> Result<(Spot, Name), Failure> {
+        if let (Some((last, directory)), Some((name, parents))) =
+            (&self.0, path.names().split_last())
             && last.names() == parents
         {
-            return Ok((self.directory, name.clone()));
+            return Ok((*directory, name.clone()));
         }
         let (directory, name) = plan.place(path.into())?;
-        self.path = path.split_last().map(|(parent, _)| parent);
-        self.directory = directory;
+        self.0 = path.split_last().map(|(parent, _)| (parent, directory));
         Ok((directory, name))
     }
 }
@@ -86,8 +84,8 @@ fn publish_item(
     let shown = || item.path.to_string();
     match (&item.content, found) {
         (Content::Directory, Some(entry)) if entry.is_directory() => {
-            set_attributes(plan, entry.node, &item.attributes, (directory, name))?;
-            Ok((entry.node, Generation::NONE))
+            set_attributes(plan, entry.spot, &item.attributes, (directory, name))?;
+            Ok((entry.node(), Generation::NONE))
         }
         (Content::Directory, Some(_)) => Err(not_directory(&shown())),
         (_, Some(entry)) if entry.is_directory() => Err(Failure::new(
@@ -100,12 +98,12 @@ fn publish_item(
         (_, None) => create(plan, directory, &name, item),
         (_, Some(entry)) => {
             // What goes may be a symbolic link on the way of the items that follow.
-            parents.path = None;
-            plan.release(&entry)?;
+            parents.0 = None;
+            plan.release(directory, &entry)?;
             plan.set_entry(directory, &name, None)?;
             let created = create(plan, directory, &name, item)?;
             if let Some(event) = plan.last_event() {
-                event.displaced = Some(entry.node);
+                event.displaced = Some(entry.node());
             }
             Ok(created)
         }
@@ -124,13 +122,13 @@ fn publish_root(plan: &mut Plan<'_>, item: &PublishItem) -> Result<(NodeId, Gene
     let mut record = plan.checked_node(root)?;
     put_on(plan, &mut record, &item.attributes);
     plan.announce(EventKind::Attributes, root, &record, None, None);
-    plan.put_node(root, record);
-    Ok((root, Generation::NONE))
+    plan.put_node(root, record)?;
+    Ok((root.node, Generation::NONE))
 }
 
 fn create(
     plan: &mut Plan<'_>,
-    directory: NodeId,
+    directory: Spot,
     name: &Name,
     item: &PublishItem,
 ) -> Result<(NodeId, Generation), Failure> {
@@ -141,51 +139,50 @@ fn create(
         Content::File(_) => plan.fresh_record(NodeKind::File, mode)?,
     };
     put_on(plan, &mut record, &item.attributes);
-    let node = plan.fresh_id(directory)?;
+    let spot = directory.with_node(plan.fresh_id(directory)?);
     if let Content::File(body) = &item.content {
-        plan.adopt(node, &mut record, body.clone())?;
+        plan.adopt(spot, &mut record, body.clone())?;
     }
     let generation = record.generation;
-    plan.add_node_as(node, directory, name, record)?;
+    plan.add_node_as(spot, directory, name, record)?;
     if let (Content::Directory, Some(mtime)) = (&item.content, item.attributes.mtime) {
         // Later items of the same publish may lie in it; what was asked for stays.
-        plan.directory_change(node).mtime = Some(mtime);
+        plan.directory_change(spot).mtime = Some(mtime);
     }
-    Ok((node, generation))
+    Ok((spot.node, generation))
 }
 
 fn replace_body(
     plan: &mut Plan<'_>,
-    entry: &EntryRecord,
+    entry: &Child,
     item: &PublishItem,
-    at: (NodeId, Name),
+    at: (Spot, Name),
 ) -> Result<(NodeId, Generation), Failure> {
     let mut record = plan.checked_child(entry)?;
-    plan.bury(entry.node, &record);
+    plan.bury(entry.spot, &record);
     if let Content::File(body) = &item.content {
-        plan.adopt(entry.node, &mut record, body.clone())?;
+        plan.adopt(entry.spot, &mut record, body.clone())?;
     }
     put_on(plan, &mut record, &item.attributes);
     let generation = record.generation;
-    plan.announce(EventKind::Published, entry.node, &record, None, Some(at));
-    plan.put_node(entry.node, record);
-    Ok((entry.node, generation))
+    plan.announce(EventKind::Published, entry.spot, &record, None, Some(at));
+    plan.put_node(entry.spot, record)?;
+    Ok((entry.node(), generation))
 }
 
 fn set_attributes(
     plan: &mut Plan<'_>,
-    node: NodeId,
+    spot: Spot,
     attributes: &NewAttributes,
-    at: (NodeId, Name),
+    at: (Spot, Name),
 ) -> Result<(), Failure> {
-    let mut record = plan.checked_node(node)?;
+    let mut record = plan.checked_node(spot)?;
     put_on(plan, &mut record, attributes);
     if let Some(mtime) = attributes.mtime {
-        plan.directory_change(node).mtime = Some(mtime);
+        plan.directory_change(spot).mtime = Some(mtime);
     }
-    plan.announce(EventKind::Attributes, node, &record, None, Some(at));
-    plan.put_node(node, record);
-    Ok(())
+    plan.announce(EventKind::Attributes, spot, &record, None, Some(at));
+    plan.put_node(spot, record)
 }
 
 fn put_on(plan: &Plan<'_>, record: &mut NodeRecord, attributes: &NewAttributes) {
@@ -200,7 +197,7 @@ fn put_on(plan: &Plan<'_>, record: &mut NodeRecord, attributes: &NewAttributes) 
 fn expect(
     plan: &mut Plan<'_>,
     item: &PublishItem,
-    found: Option<EntryRecord>,
+    found: Option<Child>,
 ) -> Result<(), Failure> {
     match (item.expect, found) {
         (Expect::Any, _) | (Expect::Absent, None) => Ok(()),

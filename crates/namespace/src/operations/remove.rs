@@ -3,11 +3,9 @@
 use super::read::shown;
 use crate::fingerprint::Fingerprint;
 use crate::records::event::EventKind;
-use crate::records::{counter, orphan};
+use crate::records::counter;
 use crate::walk::{missing, not_directory};
-use crate::{Context, Namespace, Place, Remove, Removed, Topology};
-use bytes::Bytes;
-use nokv_shard::Write;
+use crate::{Context, Namespace, Place, Remove, Removed};
 use nokv_types::{Failure, Reason, Version};
 
 impl Namespace {
@@ -41,34 +39,29 @@ impl Namespace {
                     ));
                 }
                 (Remove::EmptyDirectory, false) => return Err(not_directory(&shown())),
-                (Remove::File | Remove::Tree, false) => plan.release(&entry)?,
+                (Remove::File | Remove::Tree, false) => plan.release(directory, &entry)?,
                 (Remove::EmptyDirectory, true) => {
-                    let count = plan.reader.counter(entry.node)?;
+                    let count = plan.reader.counter(entry.spot)?;
                     if count.sum(counter::ENTRIES) > 0 {
                         return Err(not_empty(&shown()));
                     }
-                    plan.release(&entry)?
+                    plan.release(directory, &entry)?
                 }
                 (Remove::Tree, true) => {
-                    plan.rests_on(Topology::Moves);
-                    let record = plan.checked_child(&entry)?;
-                    plan.drop_node(entry.node)?;
-                    let key = orphan::key(entry.node, plan.reader.branch);
-                    plan.write(Write::Put(key, Bytes::new()));
-                    record
+                    plan.release_tree(directory, &entry)?
                 }
             };
             plan.set_entry(directory, &name, None)?;
             plan.announce(
                 EventKind::Removed,
-                entry.node,
+                entry.spot,
                 &record,
                 Some((directory, name)),
                 None,
             );
             Ok(Removed {
                 version: Version::ZERO,
-                node: entry.node,
+                node: entry.node(),
             })
         })
     }

@@ -7,6 +7,9 @@
 //! | a file | moves | replaces it; nothing happens if both are the same node | `IsDirectory` |
 //! | b directory | moves | `NotDirectory` | replaces it if empty, else `NotEmpty` |
 //!
+//! Between branches nothing moves (`CrossesBoundary`, as `EXDEV` of POSIX). The root of a branch may
+//! move within the branch that it hangs in.
+//!
 //! With `NoReplace` any target is `AlreadyExists`; with `Exchange` both must exist and change
 //! places. A directory never goes below itself: the ancestors of the target are looked at, and the
 //! command checks that no directory moved since.
@@ -17,14 +20,15 @@ use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, taken};
 use crate::records::event::EventKind;
-use crate::records::{DirectoryPlace, EntryRecord, counter};
+use crate::records::{DirectoryPlace, counter};
+use crate::spot::{Child, Met, Spot};
 use crate::walk::{missing, not_directory};
 use crate::{Context, Namespace, Place, RenameMode, Renamed, Topology};
-use nokv_types::{Failure, Name, NodeId, Reason, Version};
+use nokv_types::{Failure, Name, Reason, Version};
 
 /// One end of a rename.
 struct Side<'a> {
-    directory: NodeId,
+    directory: Spot,
     name: Name,
     place: Place<'a>,
 }
@@ -34,7 +38,7 @@ impl Side<'_> {
         shown(self.place.into())
     }
 
-    fn at(&self) -> (NodeId, Name) {
+    fn at(&self) -> (Spot, Name) {
         (self.directory, self.name.clone())
     }
 }
@@ -72,6 +76,7 @@ impl Namespace {
             let source = source.ok_or_else(|| missing(&from.shown()))?;
             let target = plan.checked_entry(to.directory, &to.name)?;
             plan.live_directory(to.directory)?;
+            within_a_branch(&from, &source, &to, target.as_ref())?;
             match mode {
                 RenameMode::Exchange => {
                     let target = target.ok_or_else(|| missing(&to.shown()))?;
@@ -89,23 +94,23 @@ impl Namespace {
 fn replace(
     plan: &mut Plan<'_>,
     from: &Side<'_>,
-    source: EntryRecord,
+    source: Child,
     to: &Side<'_>,
-    target: Option<EntryRecord>,
+    target: Option<Child>,
 ) -> Result<Renamed, Failure> {
     let mut renamed = Renamed {
         version: Version::ZERO,
-        node: source.node,
+        node: source.node(),
         displaced: None,
     };
-    if target.is_some_and(|target| target.node == source.node) {
+    if target.is_some_and(|target| target.spot == source.spot) {
         return Ok(renamed);
     }
     not_below_itself(plan, &source, from, to)?;
     if let Some(target) = target {
         may_replace(plan, &source, &target, to)?;
-        plan.release(&target)?;
-        renamed.displaced = Some(target.node);
+        plan.release(to.directory, &target)?;
+        renamed.displaced = Some(target.node());
     }
     plan.set_entry(from.directory, &from.name, None)?;
     arrive(plan, source, to)?;
@@ -123,14 +128,14 @@ fn replace(
 fn exchange(
     plan: &mut Plan<'_>,
     from: &Side<'_>,
-    source: EntryRecord,
+    source: Child,
     to: &Side<'_>,
-    target: EntryRecord,
+    target: Child,
 ) -> Result<Renamed, Failure> {
-    if source.node == target.node {
+    if source.spot == target.spot {
         return Ok(Renamed {
             version: Version::ZERO,
-            node: source.node,
+            node: source.node(),
             displaced: None,
         });
     }
@@ -144,41 +149,68 @@ fn exchange(
         &source,
         from,
         to,
-        Some(target.node),
+        Some(target.node()),
     )?;
     Ok(Renamed {
         version: Version::ZERO,
-        node: source.node,
-        displaced: Some(target.node),
+        node: source.node(),
+        displaced: Some(target.node()),
     })
 }
 
+/// Entries stay in their branch, and the past of another branch stays where it is.
+fn within_a_branch(
+    from: &Side<'_>,
+    source: &Child,
+    to: &Side<'_>,
+    target: Option<&Child>,
+) -> Result<(), Failure> {
+    let crosses = |what: &str| {
+        Failure::new(
+            Reason::CrossesBoundary,
+            format!("{} can't move to {}: {what}", from.shown(), to.shown()),
+        )
+    };
+    if !from.directory.same_chain(&to.directory) {
+        return Err(crosses("it is in another branch; copy it"));
+    }
+    let met = [Some(source), target];
+    if met.into_iter().flatten().any(|child| child.spot.met != from.directory.met) {
+        return Err(crosses(
+            "this is another branch, as it was when this one was made; branch it instead",
+        ));
+    }
+    Ok(())
+}
+
 /// Puts an entry at its new place; a directory learns where it is.
-fn arrive(plan: &mut Plan<'_>, entry: EntryRecord, to: &Side<'_>) -> Result<(), Failure> {
+fn arrive(plan: &mut Plan<'_>, entry: Child, to: &Side<'_>) -> Result<(), Failure> {
+    plan.set_entry(to.directory, &to.name, Some(entry))?;
+    if entry.is_branch_root(&to.directory) {
+        return plan.rehang(entry.spot.branch, to.directory, &to.name);
+    }
     let mut record = plan.checked_child(&entry)?;
     record.ctime = plan.context.now;
     if record.is_directory() {
         plan.rests_on(Topology::Moves);
         record.place = Some(DirectoryPlace {
-            parent: to.directory,
+            parent: to.directory.node,
             name: to.name.clone(),
         });
     }
-    plan.set_entry(to.directory, &to.name, Some(entry))?;
-    plan.put_node(entry.node, record);
-    Ok(())
+    plan.put_node(entry.spot, record)
 }
 
 fn announce(
     plan: &mut Plan<'_>,
     kind: EventKind,
-    moved: &EntryRecord,
+    moved: &Child,
     from: &Side<'_>,
     to: &Side<'_>,
     displaced: Option<NodeId>,
 ) -> Result<(), Failure> {
     let record = plan.checked_child(moved)?;
-    plan.announce(kind, moved.node, &record, Some(from.at()), Some(to.at()));
+    plan.announce(kind, moved.spot, &record, Some(from.at()), Some(to.at()));
     if let Some(event) = plan.last_event() {
         event.displaced = displaced;
     }
@@ -187,11 +219,11 @@ fn announce(
 
 fn not_below_itself(
     plan: &mut Plan<'_>,
-    moved: &EntryRecord,
+    moved: &Child,
     from: &Side<'_>,
     to: &Side<'_>,
 ) -> Result<(), Failure> {
-    if moved.is_directory() && plan.contains(moved.node, to.directory)? {
+    if moved.is_directory() && plan.contains(moved.spot, to.directory)? {
         return Err(invalid(format!(
             "{} can't move to {}, which is inside of it",
             from.shown(),
@@ -203,8 +235,8 @@ fn not_below_itself(
 
 fn may_replace(
     plan: &Plan<'_>,
-    source: &EntryRecord,
-    target: &EntryRecord,
+    source: &Child,
+    target: &Child,
     to: &Side<'_>,
 ) -> Result<(), Failure> {
     match (source.is_directory(), target.is_directory()) {
@@ -215,7 +247,7 @@ fn may_replace(
         )),
         (true, false) => Err(not_directory(&to.shown())),
         (true, true) => {
-            let count = plan.reader.counter(target.node)?;
+            let count = plan.reader.counter(target.spot)?;
             match count.sum(counter::ENTRIES) {
                 ..=0 => Ok(()),
                 _ => Err(not_empty(&to.shown())),

@@ -7,11 +7,12 @@ use crate::fingerprint::Fingerprint;
 use crate::plan::Plan;
 use crate::reader::describe;
 use crate::records::event::EventKind;
-use crate::records::{NodeRecord, xattr};
+use crate::records::{NodeRecord, stored_value, xattr};
+use crate::spot::Spot;
 use crate::{Changed, Context, Follow, Namespace, SetXattr, Target, View};
 use bytes::Bytes;
 use nokv_shard::{Counter, Write};
-use nokv_types::{Failure, Name, NodeId, Reason, Version};
+use nokv_types::{Failure, Name, Reason, Version};
 
 /// Longest name of an extended attribute, bytes, as Linux has it.
 pub const XATTR_NAME_BYTES_MAX: usize = 255;
@@ -78,31 +79,29 @@ impl Namespace {
             .bytes(name)
             .debug(&change);
         self.mutate(context, fingerprint.finish(), |plan| {
-            let (node, at) = locate(plan, target, follow)?;
-            let mut record = plan.checked_node(node)?;
-            apply(plan, node, &mut record, name, &change, &shown(target))?;
+            let (spot, at) = locate(plan, target, follow)?;
+            let mut record = plan.checked_node(spot)?;
+            apply(plan, spot, &mut record, name, &change, &shown(target))?;
             record.ctime = plan.context.now;
-            changed(plan, node, record, at)
+            changed(plan, spot, record, at)
         })
     }
 }
 
 fn apply(
     plan: &mut Plan<'_>,
-    node: NodeId,
+    spot: Spot,
     record: &mut NodeRecord,
     name: &[u8],
     change: &SetXattr,
     shown: &str,
 ) -> Result<(), Failure> {
-    let present = plan.reader.xattr(node, name)?.is_some();
-    let key = xattr::key(node, plan.reader.branch, name);
+    let present = plan.reader.xattr(spot, name)?.is_some();
     let value = match (change, present) {
         (SetXattr::Remove | SetXattr::Replace(_), false) => return Err(missing(shown, name)),
         (SetXattr::Remove, true) => {
             record.xattrs = record.xattrs.saturating_sub(1);
-            plan.write(Write::Delete(key));
-            return Ok(());
+            return plan.erase(spot, |branch| xattr::key(spot.node, branch, name));
         }
         (SetXattr::Create(_), true) => {
             return Err(Failure::new(
@@ -121,24 +120,25 @@ fn apply(
         }
         record.xattrs += 1;
     }
-    plan.write(Write::Put(key, value.clone()));
+    let key = xattr::key(spot.node, spot.branch, name);
+    plan.write(Write::Put(key, stored_value(spot.branch, value)));
     Ok(())
 }
 
 /// Puts the record and announces it.
 fn changed(
     plan: &mut Plan<'_>,
-    node: NodeId,
+    spot: Spot,
     record: NodeRecord,
-    at: Option<(NodeId, Name)>,
+    at: Option<(Spot, Name)>,
 ) -> Result<Changed, Failure> {
     let counter = match record.is_directory() {
-        true => plan.counter_after(node)?,
+        true => plan.counter_after(spot)?,
         false => Counter::default(),
     };
-    plan.announce(EventKind::Xattr, node, &record, None, at);
-    let described = describe(node, plan.reader.branch, Version::ZERO, &record, &counter);
-    plan.put_node(node, record);
+    plan.announce(EventKind::Xattr, spot, &record, None, at);
+    let described = describe(spot, Version::ZERO, &record, &counter);
+    plan.put_node(spot, record)?;
     Ok(Changed {
         version: Version::ZERO,
         node: described,

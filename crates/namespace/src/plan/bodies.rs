@@ -11,8 +11,9 @@ use crate::records::{
     CHUNK_EXTENTS, DeadBody, DeathRecord, EMBEDDED_EXTENTS_MAX, Moment, NodeRecord, SessionRecord,
     StoredBody, StoredLayout, blocks_of, chunk, object,
 };
+use crate::spot::Spot;
 use nokv_shard::{Check, Write};
-use nokv_types::{Body, Extent, Failure, Layout, NodeId, Reason, SessionId, Version};
+use nokv_types::{Body, Extent, Failure, Layout, Reason, SessionId, Version};
 
 /// Most extents of a body: 4 TiB of 4 MiB blocks. Its references are counted inside one command,
 /// about a second of it.
@@ -50,12 +51,13 @@ impl Plan<'_> {
     /// Makes `body` the body of `node`: a new generation of `record`, which the caller puts.
     pub(crate) fn adopt(
         &mut self,
-        node: NodeId,
+        spot: Spot,
         record: &mut NodeRecord,
         body: Body,
     ) -> Result<(), Failure> {
         record.generation = record.generation.next();
         record.birth = Moment::ThisRecord;
+        record.owner = None;
         let (size, digest) = (body.size(), body.digest());
         let layout = match body.layout() {
             Layout::Inline(bytes) => StoredLayout::Inline(bytes.clone()),
@@ -63,7 +65,7 @@ impl Plan<'_> {
                 self.reference(extents)?;
                 StoredLayout::Embedded(extents.clone())
             }
-            Layout::Extents(extents) => self.write_chunks(node, record, extents)?,
+            Layout::Extents(extents) => self.write_chunks(spot, record, extents)?,
         };
         record.body = StoredBody {
             size,
@@ -75,7 +77,7 @@ impl Plan<'_> {
 
     fn write_chunks(
         &mut self,
-        node: NodeId,
+        spot: Spot,
         record: &NodeRecord,
         extents: &[Extent],
     ) -> Result<StoredLayout, Failure> {
@@ -93,7 +95,7 @@ impl Plan<'_> {
         };
         for (number, part) in (0_u32..).zip(extents.chunks(CHUNK_EXTENTS)) {
             self.reference(part)?;
-            let key = chunk::key(node, self.reader.branch, record.generation, number);
+            let key = chunk::key(spot.node, spot.branch, record.generation, number);
             self.writes.push(Write::Put(key, chunk::encode(part)));
         }
         Ok(StoredLayout::Chunked(count))
@@ -121,8 +123,11 @@ impl Plan<'_> {
     }
 
     /// Puts the body of a record to death: it is reclaimed when no retained version sees it any
-    /// more.
-    pub(crate) fn bury(&mut self, node: NodeId, record: &NodeRecord) {
+    /// more. A body that belongs to another branch lives on there.
+    pub(crate) fn bury(&mut self, spot: Spot, record: &NodeRecord) {
+        if record.owner.is_some_and(|owner| owner != spot.branch) {
+            return;
+        }
         let birth = match record.birth {
             Moment::At(version) => version,
             // Made and replaced by the same plan: nobody ever sees it.
@@ -131,8 +136,8 @@ impl Plan<'_> {
         if let Some(death) = DeathRecord::of(&record.body, birth) {
             let body = DeadBody {
                 planned: self.reader.at,
-                node,
-                branch: self.reader.branch,
+                node: spot.node,
+                branch: spot.branch,
                 generation: record.generation,
             };
             self.writes.push(Write::Put(body.key(), death.encode()));

@@ -2,11 +2,13 @@
 
 use super::state::{DirectoryChange, Plan, Topology};
 use crate::records::event::Events;
-use crate::records::{EntryRecord, NodeRecord, counter, object, system};
+use crate::records::{EntryRecord, NodeRecord, branch, counter, object, system};
+use crate::spot::Child;
 use bytes::Bytes;
 use nokv_shard::{Add, Change, Check, Command, Key, Request, Slot, Write};
-use nokv_types::TimeNanos;
+use nokv_types::{BranchId, Failure, TimeNanos};
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 
 impl Plan<'_> {
     /// Whether the operation changes nothing.
@@ -18,40 +20,109 @@ impl Plan<'_> {
             && !self.entries.values().any(|entry| entry.dirty)
     }
 
-    /// The command.
-    pub(crate) fn compile(mut self, request: Option<Request>, answer: Bytes) -> Command {
-        let (branch, now) = (self.reader.branch, self.context.now);
-        let mut writes = std::mem::take(&mut self.writes);
-        let mut checks = std::mem::take(&mut self.checks);
-        writes.reserve(self.nodes.len() + self.entries.len() + 1);
-        for (node, planned) in std::mem::take(&mut self.nodes) {
-            let key = NodeRecord::key(node, branch);
-            match planned.record {
-                _ if !planned.dirty => {}
-                Some(record) => writes.push(Write::Put(key, record.encode())),
-                None if planned.fresh => {}
-                None => writes.push(Write::Delete(key)),
-            }
-        }
-        for ((directory, name), planned) in std::mem::take(&mut self.entries) {
-            let key = EntryRecord::key(directory, branch, &name);
-            match planned.now {
-                _ if !planned.dirty => {}
-                Some(entry) => writes.push(Write::Put(key, entry.encode())),
-                None if !planned.existed => {}
-                None => writes.push(Write::Delete(key)),
-            }
-        }
+    /// The command. Fails as reads fail.
+    pub(crate) fn compile(
+        mut self,
+        request: Option<Request>,
+        answer: Bytes,
+    ) -> Result<Command, Failure> {
+        let changed = self.changed_branches();
+        self.write_nodes()?;
+        self.write_entries()?;
         let topology = system::topology(self.context.mount);
         if self.topology >= Topology::Rests {
-            checks.push(Check::UnchangedSince(topology.clone(), self.reader.at));
+            let check = Check::UnchangedSince(topology.clone(), self.reader.at);
+            self.checks.push(check);
         }
         if self.topology == Topology::Moves {
-            writes.push(Write::Put(topology, system::encode(0)));
+            self.write(Write::Put(topology, system::encode(0)));
         }
+        let mut adds = self.adds()?;
+        for branch in &self.branches {
+            let key = branch::key(*branch);
+            self.checks.push(Check::UnchangedSince(key, self.reader.at));
+        }
+        for branch in changed {
+            let key = branch::changes_key(branch);
+            adds.push(Add::one(key, branch::CHANGES, Change::Sum(1)));
+        }
+        let events = Events {
+            mount: self.context.mount,
+            events: self.events,
+        }
+        .encode();
+        Ok(Command {
+            request,
+            checks: self.checks,
+            writes: self.writes,
+            adds,
+            events,
+            answer,
+        })
+    }
+
+    /// The branches that the command writes records of. Those that it ends are not among them:
+    /// nobody asks any more.
+    fn changed_branches(&self) -> BTreeSet<BranchId> {
+        let nodes = self.nodes.iter().filter(|(_, node)| node.dirty);
+        let entries = self.entries.iter().filter(|(_, entry)| entry.dirty);
+        nodes
+            .map(|(spot, _)| spot.branch)
+            .chain(entries.map(|((directory, _), _)| directory.branch))
+            .chain(self.directories.keys().map(|directory| directory.branch))
+            .filter(|branch| *branch != BranchId::TRUNK && !self.ended.contains(branch))
+            .collect()
+    }
+
+    fn write_nodes(&mut self) -> Result<(), Failure> {
+        self.writes.reserve(self.nodes.len() + self.entries.len() + 1);
+        for (spot, planned) in std::mem::take(&mut self.nodes) {
+            let key = NodeRecord::key(spot.node, spot.branch);
+            match planned.record {
+                _ if !planned.dirty => {}
+                Some(record) => self.write(Write::Put(key, record.encode())),
+                None if planned.fresh => {}
+                None => self.erase(spot, |branch| NodeRecord::key(spot.node, branch))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_entries(&mut self) -> Result<(), Failure> {
+        for ((directory, name), planned) in std::mem::take(&mut self.entries) {
+            let node = directory.node;
+            let key = EntryRecord::key(node, directory.branch, &name);
+            match planned.now {
+                _ if !planned.dirty => {}
+                Some(Child { kind, spot }) => {
+                    let (branch, node) = (spot.branch, spot.node);
+                    let record = EntryRecord { kind, branch, node };
+                    self.write(Write::Put(key, record.encode()));
+                }
+                // Made and taken away by the same plan.
+                None if !planned.own && directory.is_trunk() => {}
+                None => self.erase(directory, |branch| EntryRecord::key(node, branch, &name))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn adds(&mut self) -> Result<Vec<Add>, Failure> {
+        let now = self.context.now;
         let mut adds = Vec::with_capacity(self.directories.len() + self.references.len());
+        let emptied = std::mem::take(&mut self.emptied);
+        for directory in &emptied {
+            let key = counter::key(directory.node, directory.branch);
+            let inherited = self.reader.inherited_counter(*directory)?.sum(counter::ENTRIES);
+            let planned = self.directories.remove(directory).unwrap_or_default().entries;
+            let own_max = -(inherited.saturating_add(planned));
+            self.checks
+                .push(Check::AtMost(key.clone(), counter::ENTRIES, own_max));
+            self.write(Write::Delete(key));
+        }
         for (directory, change) in std::mem::take(&mut self.directories) {
-            adds.push(change.into_add(counter::key(directory, branch), now));
+            let key = counter::key(directory.node, directory.branch);
+            adds.push(change.into_add(key, now));
         }
         for (block, count) in std::mem::take(&mut self.references) {
             adds.push(Add::one(
@@ -60,20 +131,7 @@ impl Plan<'_> {
                 Change::Sum(count),
             ));
         }
-        let events = Events {
-            mount: self.context.mount,
-            branch,
-            events: self.events,
-        }
-        .encode();
-        Command {
-            request,
-            checks,
-            writes,
-            adds,
-            events,
-            answer,
-        }
+        Ok(adds)
     }
 }
 

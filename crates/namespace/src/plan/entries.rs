@@ -4,13 +4,14 @@ use super::state::{DirectoryChange, Plan, PlannedEntry, Topology};
 use crate::Place;
 use crate::records::event::{Event, EventKind};
 use crate::records::{EntryRecord, NodeRecord};
+use crate::spot::{Child, Met, Spot};
 use crate::walk::{Walk, not_directory};
-use nokv_shard::{Check, Counter, Write};
+use nokv_shard::{Check, Counter, Key, Write};
 use nokv_types::{Failure, Name, NodeId, Reason};
 
 impl Plan<'_> {
     /// The directory and name of a place, resting on the path to it.
-    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(NodeId, Name), Failure> {
+    pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(Spot, Name), Failure> {
         if matches!(place, Place::Path(path) if path.names().len() > 1) {
             self.rests_on(Topology::Rests);
         }
@@ -21,28 +22,28 @@ impl Plan<'_> {
     /// An entry, checked: the command fails if it changes before.
     pub(crate) fn checked_entry(
         &mut self,
-        directory: NodeId,
+        directory: Spot,
         name: &Name,
-    ) -> Result<Option<EntryRecord>, Failure> {
+    ) -> Result<Option<Child>, Failure> {
         let at = (directory, name.clone());
         if let Some(planned) = self.entries.get(&at) {
             return Ok(planned.now);
         }
+        let mut own = false;
         let found = match self.nodes.get(&directory) {
             Some(planned) if planned.fresh => None,
             _ => {
-                let found = self.reader.entry(directory, name)?;
-                let key = EntryRecord::key(directory, self.reader.branch, name);
-                self.checks.push(match found {
-                    None => Check::Absent(key),
-                    Some(_) => Check::UnchangedSince(key, self.reader.at),
-                });
-                found.map(|found| found.record)
+                let looked = self.reader.look_entry(directory, name)?;
+                self.rests_on_branch(directory);
+                let key = EntryRecord::key(directory.node, directory.branch, name);
+                self.unchanged(directory, key, looked.own);
+                own = looked.own;
+                looked.found.map(|found| found.record)
             }
         };
         let planned = PlannedEntry {
             now: found,
-            existed: found.is_some(),
+            own,
             dirty: false,
         };
         self.entries.insert(at, planned);
@@ -50,28 +51,40 @@ impl Plan<'_> {
     }
 
     /// Demands that a directory is there when the command is applied.
-    pub(crate) fn live_directory(&mut self, directory: NodeId) -> Result<(), Failure> {
+    pub(crate) fn live_directory(&mut self, directory: Spot) -> Result<(), Failure> {
         if !self.live.insert(directory) {
             return Ok(());
         }
         match self.peek_node(directory)? {
-            None => Err(gone(directory)),
+            None => Err(gone(directory.node)),
             Some(found) if !found.record.is_directory() => {
-                Err(not_directory(&format!("node {directory}")))
+                Err(not_directory(&format!("node {}", directory.node)))
             }
-            Some(_) => {
-                if !self
-                    .nodes
-                    .get(&directory)
-                    .is_some_and(|planned| planned.fresh)
-                {
-                    self.checks.push(Check::Present(NodeRecord::key(
-                        directory,
-                        self.reader.branch,
-                    )));
-                }
+            // Made here, or looked at with a check that says more.
+            Some(_) if self.nodes.contains_key(&directory) => Ok(()),
+            Some(_) if directory.is_trunk() => {
+                let key = NodeRecord::key(directory.node, directory.branch);
+                self.checks.push(Check::Present(key));
                 Ok(())
             }
+            Some(_) => {
+                let own = self.reader.look_node(directory)?.own;
+                self.rests_on_branch(directory);
+                let key = NodeRecord::key(directory.node, directory.branch);
+                self.unchanged(directory, key, own);
+                Ok(())
+            }
+        }
+    }
+
+    /// The check that what the top layer has under a key is as it was read. What lies below it is
+    /// the past, which does not change.
+    pub(super) fn unchanged(&mut self, spot: Spot, key: Key, own: bool) {
+        if spot.met == Met::Live {
+            self.checks.push(match own {
+                false => Check::Absent(key),
+                true => Check::UnchangedSince(key, self.reader.at),
+            });
         }
     }
 
@@ -79,13 +92,14 @@ impl Plan<'_> {
     /// the caller's.
     pub(crate) fn set_entry(
         &mut self,
-        directory: NodeId,
+        directory: Spot,
         name: &Name,
-        entry: Option<EntryRecord>,
+        entry: Option<Child>,
     ) -> Result<(), Failure> {
+        self.writable(directory)?;
         let before = self.checked_entry(directory, name)?;
         self.live_directory(directory)?;
-        let count = |entry: &Option<EntryRecord>| {
+        let count = |entry: &Option<Child>| {
             let directories = i64::from(entry.is_some_and(|entry| entry.is_directory()));
             (i64::from(entry.is_some()), directories)
         };
@@ -105,7 +119,7 @@ impl Plan<'_> {
     }
 
     /// Deletes an entry of a directory that is gone itself: no counter moves.
-    pub(crate) fn erase_entry(&mut self, directory: NodeId, name: &Name) -> Result<(), Failure> {
+    pub(crate) fn erase_entry(&mut self, directory: Spot, name: &Name) -> Result<(), Failure> {
         self.checked_entry(directory, name)?;
         let planned = self
             .entries
@@ -117,13 +131,13 @@ impl Plan<'_> {
     }
 
     /// What the plan adds to the counter of a directory.
-    pub(crate) fn directory_change(&mut self, directory: NodeId) -> &mut DirectoryChange {
+    pub(crate) fn directory_change(&mut self, directory: Spot) -> &mut DirectoryChange {
         self.directories.entry(directory).or_default()
     }
 
     /// The counter of a directory with what the plan adds so far, as far as it can be known: others
     /// may add meanwhile.
-    pub(crate) fn counter_after(&self, directory: NodeId) -> Result<Counter, Failure> {
+    pub(crate) fn counter_after(&self, directory: Spot) -> Result<Counter, Failure> {
         let mut counter = self.reader.counter(directory)?;
         if let Some(change) = self.directories.get(&directory) {
             for (slot, change) in change.changes(self.context.now) {
@@ -147,14 +161,22 @@ impl Plan<'_> {
     pub(crate) fn announce(
         &mut self,
         kind: EventKind,
-        node: NodeId,
+        spot: Spot,
         record: &NodeRecord,
-        from: Option<(NodeId, Name)>,
-        to: Option<(NodeId, Name)>,
+        from: Option<(Spot, Name)>,
+        to: Option<(Spot, Name)>,
     ) {
+        let place = |place: Option<(Spot, Name)>| place.map(|(spot, name)| (spot.node, name));
+        let branch = [&from, &to]
+            .into_iter()
+            .flatten()
+            .next()
+            .map_or(spot.branch, |(directory, _)| directory.branch);
+        let (from, to) = (place(from), place(to));
         self.events.push(Event {
+            branch,
             kind,
-            node,
+            node: spot.node,
             node_kind: record.kind,
             generation: record.generation,
             size: record.body.size,

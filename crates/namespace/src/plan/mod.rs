@@ -14,17 +14,23 @@
 //! | e | a directory that is removed | `AtMost(entries, 0)` | a create into it came first, or fails by (d) |
 //! | f | a path of several components | `UnchangedSince(topology)` | the path still leads there; no two renames make a cycle |
 //! | g | an upload session | `Present(open)` | no publish after the session's blocks may be swept |
+//! | i | a branch that is looked at | `UnchangedSince` | nobody writes into a branch that is gone, or over another base |
 //! | h | a block of another session | `Present(object)` | no publish of a block that is already doomed |
 //!
-//! [`state`] holds what was read and changed; [`entries`], [`nodes`] and [`bodies`] are the verbs;
+//! In a branch, (a) to (d) are checks of the branch's own record or of its absence: what lies below
+//! is the past.
+//!
+//! [`state`] holds what was read and changed; [`entries`], [`nodes`], [`bodies`] and [`branches`] are the verbs;
 //! [`compile`] makes the command.
 
 mod bodies;
+mod branches;
 mod compile;
 mod entries;
 mod nodes;
 mod state;
 
+pub(crate) use branches::{BranchEnd, NewBranch};
 pub(crate) use entries::taken;
 pub(crate) use nodes::check_mode;
 pub(crate) use state::{Plan, Topology};

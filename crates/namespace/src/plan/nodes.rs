@@ -1,11 +1,14 @@
 //! Verbs on nodes: making, changing, and taking a name away.
 
-use super::state::{Plan, PlannedNode};
+use super::branches::BranchEnd;
+use super::state::{Plan, PlannedNode, Topology};
 use crate::failure::{contradiction, invalid};
 use crate::records::event::EventKind;
-use crate::records::{DirectoryPlace, EntryRecord, NodeRecord, counter, xattr};
-use nokv_shard::{Check, Write};
-use nokv_types::{Failure, Name, NodeId, NodeKind, Reason};
+use crate::records::{DirectoryPlace, NodeRecord, orphan, whiteout, xattr};
+use crate::spot::{Child, Met, Spot};
+use bytes::Bytes;
+use nokv_shard::{Key, Write};
+use nokv_types::{BranchId, Failure, Name, NodeId, NodeKind, Reason};
 
 /// Mode of parents that are made on the way.
 pub(crate) const PARENT_MODE: u32 = 0o755;
@@ -26,54 +29,54 @@ impl Plan<'_> {
     }
 
     /// An id for a new node, near its directory's other children.
-    pub(crate) fn fresh_id(&self, directory: NodeId) -> Result<NodeId, Failure> {
-        self.ids.node(self.shard, directory)
+    pub(crate) fn fresh_id(&self, directory: Spot) -> Result<NodeId, Failure> {
+        self.ids.node(self.shard, directory.node)
     }
 
     /// Gives a fresh record an id and a name. The name must be free.
     pub(crate) fn add_node(
         &mut self,
-        directory: NodeId,
+        directory: Spot,
         name: &Name,
         record: NodeRecord,
-    ) -> Result<NodeId, Failure> {
-        let node = self.fresh_id(directory)?;
-        self.add_node_as(node, directory, name, record)?;
-        Ok(node)
+    ) -> Result<Spot, Failure> {
+        let spot = directory.with_node(self.fresh_id(directory)?);
+        self.add_node_as(spot, directory, name, record)?;
+        Ok(spot)
     }
 
     /// The same with an id that [`Self::fresh_id`] gave.
     pub(crate) fn add_node_as(
         &mut self,
-        node: NodeId,
-        directory: NodeId,
+        spot: Spot,
+        directory: Spot,
         name: &Name,
         mut record: NodeRecord,
     ) -> Result<(), Failure> {
         if record.is_directory() {
             record.place = Some(DirectoryPlace {
-                parent: directory,
+                parent: directory.node,
                 name: name.clone(),
             });
         }
-        let entry = EntryRecord {
+        let entry = Child {
             kind: record.kind,
-            branch: self.reader.branch,
-            node,
+            spot,
         };
         self.set_entry(directory, name, Some(entry))?;
         self.announce(
             EventKind::Created,
-            node,
+            spot,
             &record,
             None,
             Some((directory, name.clone())),
         );
         self.nodes.insert(
-            node,
+            spot,
             PlannedNode {
                 record: Some(record),
                 dirty: true,
+                own: false,
                 fresh: true,
             },
         );
@@ -83,52 +86,55 @@ impl Plan<'_> {
     /// Makes a directory where the name is free.
     pub(crate) fn make_directory(
         &mut self,
-        directory: NodeId,
+        directory: Spot,
         name: &Name,
         mode: u32,
-    ) -> Result<NodeId, Failure> {
+    ) -> Result<Spot, Failure> {
         let record = self.fresh_record(NodeKind::Directory, mode)?;
         self.add_node(directory, name, record)
     }
 
     /// The record of a node that exists, checked: the command fails if the node changes before.
-    pub(crate) fn checked_node(&mut self, node: NodeId) -> Result<NodeRecord, Failure> {
-        if !self.nodes.contains_key(&node) {
-            let found = self.reader.node_record(node)?;
-            let record = found.ok_or_else(|| missing(node))?.record;
-            let key = NodeRecord::key(node, self.reader.branch);
-            self.checks.push(Check::UnchangedSince(key, self.reader.at));
+    pub(crate) fn checked_node(&mut self, spot: Spot) -> Result<NodeRecord, Failure> {
+        if !self.nodes.contains_key(&spot) {
+            let looked = self.reader.look_node(spot)?;
+            let record = looked.found.ok_or_else(|| missing(spot.node))?.record;
+            self.rests_on_branch(spot);
+            self.unchanged(spot, NodeRecord::key(spot.node, spot.branch), looked.own);
             let planned = PlannedNode {
                 record: Some(record),
                 dirty: false,
+                own: looked.own,
                 fresh: false,
             };
-            self.nodes.insert(node, planned);
+            self.nodes.insert(spot, planned);
         }
         let planned = self
             .nodes
-            .get(&node)
+            .get(&spot)
             .and_then(|planned| planned.record.clone());
-        planned.ok_or_else(|| missing(node))
+        planned.ok_or_else(|| missing(spot.node))
     }
 
-    /// Changes the record of a node that was read checked.
-    pub(crate) fn put_node(&mut self, node: NodeId, record: NodeRecord) {
+    /// Changes the record of a node that was read checked, and that can be written.
+    pub(crate) fn put_node(&mut self, spot: Spot, record: NodeRecord) -> Result<(), Failure> {
+        self.writable(spot)?;
         let planned = self
             .nodes
-            .get_mut(&node)
+            .get_mut(&spot)
             .expect("a node is read checked before it is changed");
         planned.record = Some(record);
         planned.dirty = true;
+        Ok(())
     }
 
     /// The node that an entry leads to, checked.
-    pub(crate) fn checked_child(&mut self, entry: &EntryRecord) -> Result<NodeRecord, Failure> {
-        self.checked_node(entry.node)
+    pub(crate) fn checked_child(&mut self, child: &Child) -> Result<NodeRecord, Failure> {
+        self.checked_node(child.spot)
             .map_err(|failure| match failure.reason() {
                 Reason::NotFound => contradiction(format!(
                     "an entry leads to node {}, which does not exist",
-                    entry.node
+                    child.node()
                 )),
                 _ => failure,
             })
@@ -137,47 +143,93 @@ impl Plan<'_> {
     /// Takes one name of a node away; with the last one the node goes, and its body is put to
     /// death. A directory must be empty when the command is applied. The entry itself is the
     /// caller's.
-    pub(crate) fn release(&mut self, entry: &EntryRecord) -> Result<NodeRecord, Failure> {
-        let mut record = self.checked_child(entry)?;
-        if record.is_directory() {
+    pub(crate) fn release(
+        &mut self,
+        directory: Spot,
+        child: &Child,
+    ) -> Result<NodeRecord, Failure> {
+        let mut record = self.checked_child(child)?;
+        if child.is_branch_root(&directory) {
+            self.unhang(child, BranchEnd::Empty)?;
+        } else if record.is_directory() {
             self.removes_directory = true;
-            let key = counter::key(entry.node, self.reader.branch);
-            self.checks
-                .push(Check::AtMost(key.clone(), counter::ENTRIES, 0));
-            self.writes.push(Write::Delete(key));
-            self.drop_node(entry.node)?;
+            self.emptied.insert(child.spot);
+            self.drop_node(child.spot)?;
         } else if record.links > 1 {
             record.links -= 1;
             record.ctime = self.context.now;
-            self.put_node(entry.node, record.clone());
+            self.put_node(child.spot, record.clone())?;
         } else {
-            self.bury(entry.node, &record);
-            self.drop_node(entry.node)?;
+            self.bury(child.spot, &record);
+            self.drop_node(child.spot)?;
         }
         Ok(record)
     }
 
+    /// Takes the one name of a directory away, with all that is below: it is out of sight at once,
+    /// and taken apart in the background. The entry itself is the caller's.
+    pub(crate) fn release_tree(
+        &mut self,
+        directory: Spot,
+        child: &Child,
+    ) -> Result<NodeRecord, Failure> {
+        self.rests_on(Topology::Moves);
+        let record = self.checked_child(child)?;
+        if child.is_branch_root(&directory) {
+            self.unhang(child, BranchEnd::Whole)?;
+            return Ok(record);
+        }
+        self.drop_node(child.spot)?;
+        let key = orphan::key(child.node(), child.spot.branch);
+        self.write(Write::Put(key, Bytes::new()));
+        Ok(record)
+    }
+
+    /// Takes the root of a branch from a directory of another. If it is live this ends the branch;
+    /// one that was met through an inherited entry lives on where it hangs.
+    pub(crate) fn unhang(&mut self, root: &Child, end: BranchEnd) -> Result<(), Failure> {
+        match root.spot.met {
+            Met::Live => self.end_branch(root.spot.branch, end),
+            Met::Through => Ok(()),
+        }
+    }
+
     /// Deletes the record of a node that was read checked, and its extended attributes. Their names
     /// can't change before the command is applied: that would change the node.
-    pub(crate) fn drop_node(&mut self, node: NodeId) -> Result<(), Failure> {
+    pub(crate) fn drop_node(&mut self, spot: Spot) -> Result<(), Failure> {
+        self.writable(spot)?;
         let planned = self
             .nodes
-            .get_mut(&node)
+            .get_mut(&spot)
             .expect("a node is read checked before it goes");
         planned.dirty = true;
         let record = planned.record.take();
         if record.is_some_and(|record| record.xattrs > 0) {
-            for name in self.reader.xattr_names(node)? {
-                let key = xattr::key(node, self.reader.branch, &name);
-                self.writes.push(Write::Delete(key));
+            for name in self.reader.xattr_names(spot)? {
+                self.erase(spot, |branch| xattr::key(spot.node, branch, &name))?;
             }
         }
         Ok(())
     }
 
+    /// Deletes what a spot has under a key, so that nothing is seen there any more.
+    pub(crate) fn erase(
+        &mut self,
+        spot: Spot,
+        key: impl Fn(BranchId) -> Key,
+    ) -> Result<(), Failure> {
+        let own = key(spot.branch);
+        let write = match self.reader.inherits(spot, key)? {
+            true => Write::Put(own, whiteout()),
+            false => Write::Delete(own),
+        };
+        self.writes.push(write);
+        Ok(())
+    }
+
     /// Whether `node` is `directory` or one of its ancestors. The answer holds as long as no
     /// directory moves, which the command checks.
-    pub(crate) fn contains(&mut self, node: NodeId, directory: NodeId) -> Result<bool, Failure> {
+    pub(crate) fn contains(&mut self, node: Spot, directory: Spot) -> Result<bool, Failure> {
         self.rests_on(super::Topology::Rests);
         let mut current = directory;
         for _ in 0..ANCESTORS_MAX {
@@ -190,7 +242,8 @@ impl Plan<'_> {
             }
         }
         Err(contradiction(format!(
-            "the ancestors of directory {directory} do not end"
+            "the ancestors of directory {} do not end",
+            directory.node
         )))
     }
 }

@@ -4,13 +4,15 @@ use crate::failure::contradiction;
 use crate::ids::Ids;
 use crate::reader::{Found, Reader};
 use crate::records::event::Event;
-use crate::records::{EntryRecord, NodeRecord};
+use crate::records::NodeRecord;
+use crate::spot::{Child, Met, Spot};
 use crate::walk::Source;
 use crate::{Context, Parents};
 use bytes::Bytes;
 use nokv_shard::{Check, Shard, Write};
-use nokv_types::{BlockId, Failure, Name, NodeId, SessionId, TimeNanos, Version};
+use nokv_types::{BlockId, BranchId, Failure, Name, Reason, SessionId, TimeNanos, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
 
 /// How a plan depends on where directories are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,14 +29,17 @@ pub(crate) enum Topology {
 pub(super) struct PlannedNode {
     pub(super) record: Option<NodeRecord>,
     pub(super) dirty: bool,
+    /// The top layer has a record, if only a whiteout.
+    pub(super) own: bool,
     /// Made by this plan: nobody else can know it.
     pub(super) fresh: bool,
 }
 
 /// An entry as the plan sees it.
 pub(super) struct PlannedEntry {
-    pub(super) now: Option<EntryRecord>,
-    pub(super) existed: bool,
+    pub(super) now: Option<Child>,
+    /// The top layer has a record, if only a whiteout.
+    pub(super) own: bool,
     pub(super) dirty: bool,
 }
 
@@ -52,16 +57,22 @@ pub(crate) struct DirectoryChange {
 pub(crate) struct Plan<'a> {
     pub(crate) reader: Reader<'a>,
     pub(crate) context: &'a Context,
-    pub(crate) root: NodeId,
+    pub(crate) root: Spot,
     pub(crate) parents: Parents,
     pub(super) shard: &'a Shard,
     pub(super) ids: &'a Ids,
     pub(super) topology: Topology,
     pub(super) removes_directory: bool,
-    pub(super) nodes: FxHashMap<NodeId, PlannedNode>,
-    pub(super) entries: FxHashMap<(NodeId, Name), PlannedEntry>,
-    pub(super) directories: FxHashMap<NodeId, DirectoryChange>,
-    pub(super) live: FxHashSet<NodeId>,
+    /// Directories that go, and must be empty then.
+    pub(super) emptied: FxHashSet<Spot>,
+    /// Branches that the operation looked at: they must not have changed their base.
+    pub(super) branches: BTreeSet<BranchId>,
+    /// Branches that the operation ends.
+    pub(super) ended: BTreeSet<BranchId>,
+    pub(super) nodes: FxHashMap<Spot, PlannedNode>,
+    pub(super) entries: FxHashMap<(Spot, Name), PlannedEntry>,
+    pub(super) directories: FxHashMap<Spot, DirectoryChange>,
+    pub(super) live: FxHashSet<Spot>,
     pub(super) session: Option<SessionId>,
     pub(super) references: FxHashMap<BlockId, i64>,
     pub(super) checks: Vec<Check>,
@@ -77,7 +88,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn new(
         reader: Reader<'a>,
         context: &'a Context,
-        root: NodeId,
+        root: Spot,
         shard: &'a Shard,
         ids: &'a Ids,
     ) -> Self {
@@ -90,6 +101,9 @@ impl<'a> Plan<'a> {
             ids,
             topology: Topology::Free,
             removes_directory: false,
+            emptied: FxHashSet::default(),
+            branches: BTreeSet::new(),
+            ended: BTreeSet::new(),
             nodes: FxHashMap::default(),
             entries: FxHashMap::default(),
             directories: FxHashMap::default(),
@@ -107,6 +121,29 @@ impl<'a> Plan<'a> {
     /// Says that the operation rests on where directories are, or moves one.
     pub(crate) fn rests_on(&mut self, topology: Topology) {
         self.topology = self.topology.max(topology);
+    }
+
+    /// Says that the operation rests on what a branch sees.
+    pub(crate) fn rests_on_branch(&mut self, spot: Spot) {
+        if !spot.is_trunk() && spot.met == Met::Live {
+            self.branches.insert(spot.branch);
+        }
+    }
+
+    /// Demands that a spot can be changed: what was met through an inherited entry is the past of
+    /// another branch.
+    pub(crate) fn writable(&self, spot: Spot) -> Result<(), Failure> {
+        if spot.met == Met::Live && spot.at == self.reader.at {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Reason::NotPermitted,
+            format!(
+                "this is branch {} as it was at version {}, met inside of another branch; it can't \
+                 be changed here, branch it to go on",
+                spot.branch, spot.at
+            ),
+        ))
     }
 
     /// Whether the command takes a directory from its place.
@@ -130,7 +167,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The record of a node, unchecked: no decision may rest on it.
-    pub(crate) fn peek_node(&self, node: NodeId) -> Result<Option<Found<NodeRecord>>, Failure> {
+    pub(crate) fn peek_node(&self, node: Spot) -> Result<Option<Found<NodeRecord>>, Failure> {
         match self.nodes.get(&node) {
             Some(planned) => {
                 let version = Version::ZERO;
@@ -145,12 +182,13 @@ impl<'a> Plan<'a> {
 }
 
 impl Source for Plan<'_> {
-    fn entry(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure> {
+    fn entry(&mut self, directory: Spot, name: &Name) -> Result<Option<Child>, Failure> {
         if !self.entries.is_empty()
             && let Some(planned) = self.entries.get(&(directory, name.clone()))
         {
             return Ok(planned.now);
         }
+        self.rests_on_branch(directory);
         Ok(self
             .reader
             .entry(directory, name)?
@@ -159,14 +197,14 @@ impl Source for Plan<'_> {
 
     /// No plan removes a directory that it still walks through, so what the reader knows holds in
     /// the plan too.
-    fn known_directory(&mut self, root: NodeId, names: &[Name]) -> Result<Option<NodeId>, Failure> {
+    fn known_directory(&mut self, root: Spot, names: &[Name]) -> Result<Option<Spot>, Failure> {
         Ok(self
             .reader
             .known_directory(root, names)?
-            .map(|known| known.node))
+            .map(|known| root.with_node(known.node)))
     }
 
-    fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure> {
+    fn link_target(&mut self, link: Spot) -> Result<Bytes, Failure> {
         match self
             .nodes
             .get(&link)
@@ -174,20 +212,24 @@ impl Source for Plan<'_> {
         {
             Some(record) => match &record.body.layout {
                 crate::records::StoredLayout::Inline(target) => Ok(target.clone()),
-                _ => Err(contradiction(format!("node {link} is not a symbolic link"))),
+                _ => Err(contradiction(format!(
+                    "node {} is not a symbolic link",
+                    link.node
+                ))),
             },
             None => self.reader.link_target(link),
         }
     }
 
-    fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure> {
-        let found = self.peek_node(directory)?;
-        Ok(found
-            .and_then(|found| found.record.place)
-            .map(|place| place.parent))
+    fn parent(&mut self, directory: Spot) -> Result<Option<Spot>, Failure> {
+        let Some(found) = self.peek_node(directory)? else {
+            return Ok(None);
+        };
+        let parent = self.reader.parent_of(directory, &found.record)?;
+        Ok(parent.map(|(parent, _)| parent))
     }
 
-    fn fill(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure> {
+    fn fill(&mut self, directory: Spot, name: &Name) -> Result<Option<Child>, Failure> {
         match self.parents {
             Parents::Required => Ok(None),
             Parents::Create => {
@@ -197,7 +239,7 @@ impl Source for Plan<'_> {
         }
     }
 
-    fn followed(&mut self, directory: NodeId, name: &Name) -> Result<(), Failure> {
+    fn followed(&mut self, directory: Spot, name: &Name) -> Result<(), Failure> {
         self.checked_entry(directory, name)?;
         Ok(())
     }

@@ -12,7 +12,7 @@
 //! the node record held, then the number of chunk records.
 
 use super::body::{decode_extents, encode_extents};
-use super::{DEATH, FORMAT, HELD, Moment, StoredBody, StoredLayout, node_and_branch};
+use super::{DEATH, FORMAT, HELD, Moment, StoredBody, StoredLayout, node_and_branch, spot_at};
 use bytes::Bytes;
 use nokv_engine::Keyspace;
 use nokv_shard::Key;
@@ -79,14 +79,11 @@ impl DeadBody {
                 .and_then(|bytes: &[u8]| bytes.try_into().ok());
             bytes.map(u64::from_be_bytes).ok_or_else(flaw)
         };
-        let branch = key
-            .get(16..20)
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or_else(flaw)?;
+        let (node, branch) = spot_at(key, 8)?;
         Ok(Self {
             planned: Version::from_u64(word(0..8)?),
-            node: NodeId::from_u64(word(8..16)?),
-            branch: BranchId::new(u32::from_be_bytes(branch)),
+            node,
+            branch,
             generation: Generation::new(word(20..28)?),
         })
     }

@@ -1,6 +1,6 @@
 //! What a command announces, as kept in its change record.
 //!
-//! **Shape**: format, mount (varint), branch (varint), count; each event: kind, node (8), node
+//! **Shape**: format, mount (varint), count; each event: kind, branch (varint), node (8), node
 //! kind, generation, size, then a flag and directory (8), name for each of *from* and *to*, a flag
 //! and node (8) for *displaced*.
 
@@ -31,6 +31,8 @@ pub(crate) enum EventKind {
     Snapshot,
     /// One was removed.
     SnapshotRemoved,
+    /// The root of a branch got a name (`to`).
+    Branched,
 }
 
 /// A name in a directory.
@@ -39,6 +41,8 @@ pub(crate) type At = (NodeId, Name);
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Event {
+    /// The branch of the directories in `from` and `to`, or of the node.
+    pub(crate) branch: BranchId,
     pub(crate) kind: EventKind,
     pub(crate) node: NodeId,
     pub(crate) node_kind: NodeKind,
@@ -53,7 +57,6 @@ pub(crate) struct Event {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Events {
     pub(crate) mount: MountId,
-    pub(crate) branch: BranchId,
     pub(crate) events: Vec<Event>,
 }
 
@@ -64,9 +67,7 @@ impl Events {
             return Bytes::new();
         }
         let mut encoder = Encoder::new(FORMAT);
-        encoder
-            .varint(u64::from(self.mount.get()))
-            .varint(u64::from(self.branch.get()));
+        encoder.varint(u64::from(self.mount.get()));
         encoder.varint(self.events.len() as u64);
         for event in &self.events {
             event.encode(&mut encoder);
@@ -77,7 +78,6 @@ impl Events {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut decoder = Decoder::new(bytes, FORMAT)?;
         let mount = MountId::new(decoder.varint32("mount")?);
-        let branch = BranchId::new(decoder.varint32("branch")?);
         let count = decoder.varint("event count")?;
         let mut events = Vec::new();
         for _ in 0..count {
@@ -85,7 +85,6 @@ impl Events {
         }
         Ok(Self {
             mount,
-            branch,
             events,
         })
     }
@@ -103,7 +102,9 @@ impl Event {
             EventKind::Exchanged => 7,
             EventKind::Snapshot => 8,
             EventKind::SnapshotRemoved => 9,
+            EventKind::Branched => 10,
         });
+        encoder.varint(u64::from(self.branch.get()));
         encoder.u64(self.node.as_u64());
         encode_kind(encoder, self.node_kind);
         encoder.varint(self.generation.get()).varint(self.size);
@@ -132,8 +133,10 @@ impl Event {
             7 => EventKind::Exchanged,
             8 => EventKind::Snapshot,
             9 => EventKind::SnapshotRemoved,
-            kind => return Err(decoder.malformed("event kind 1 to 7", kind)),
+            10 => EventKind::Branched,
+            kind => return Err(decoder.malformed("event kind 1 to 10", kind)),
         };
+        let branch = BranchId::new(decoder.varint32("branch")?);
         let node = NodeId::from_u64(decoder.u64("node")?);
         let node_kind = decode_kind(decoder)?;
         let generation = Generation::new(decoder.varint("generation")?);
@@ -144,6 +147,7 @@ impl Event {
             _ => Some(NodeId::from_u64(decoder.u64("displaced")?)),
         };
         Ok(Self {
+            branch,
             kind,
             node,
             node_kind,

@@ -21,10 +21,12 @@
 //! | 13 | pin | version, owner | empty |
 //! | 14 | snapshot | 0, mount, name / 1, due, mount, name | [`snapshot`] / empty |
 //! | 15 | held | pinned version, node, branch, generation | [`DeathRecord`] |
+//! | 20 | branch | 0, branch / others | [`branch::BranchRecord`] |
 //! | 240.. | log, dedupe | | the shard's |
 
 pub(crate) mod answer;
 mod body;
+pub(crate) mod branch;
 pub(crate) mod chunk;
 pub(crate) mod counter;
 mod death;
@@ -41,6 +43,7 @@ mod session;
 pub(crate) mod snapshot;
 mod spot;
 pub(crate) mod system;
+mod whiteout;
 pub(crate) mod xattr;
 
 pub(crate) use body::{CHUNK_EXTENTS, EMBEDDED_EXTENTS_MAX, StoredBody, StoredLayout, blocks_of};
@@ -49,7 +52,8 @@ pub(crate) use entry::EntryRecord;
 pub(crate) use mount::MountRecord;
 pub(crate) use node::{DirectoryPlace, Moment, NodeRecord};
 pub(crate) use session::SessionRecord;
-pub(crate) use spot::node_and_branch;
+pub(crate) use spot::{branch_prefix, node_and_branch, spot_at};
+pub(crate) use whiteout::{is_whiteout, shown_value, stored_value, whiteout};
 
 use nokv_engine::Keyspace;
 
@@ -69,8 +73,9 @@ pub(crate) const SYSTEM: Keyspace = Keyspace::new(12);
 pub(crate) const PIN: Keyspace = Keyspace::new(13);
 pub(crate) const SNAPSHOT: Keyspace = Keyspace::new(14);
 pub(crate) const HELD: Keyspace = Keyspace::new(15);
+pub(crate) const BRANCH: Keyspace = Keyspace::new(20);
 
-const _: () = assert!(HELD.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
+const _: () = assert!(BRANCH.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
 
 /// The format byte of every record so far.
 pub(crate) const FORMAT: u8 = 1;

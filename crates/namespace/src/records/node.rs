@@ -8,7 +8,7 @@
 //! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime
 //! as differences to it; number of extended attributes; then by kind: directory: place flag, parent
 //! (8), name; others: links; file and symlink: generation, version of the body (0: of this record),
-//! body.
+//! branch that the body belongs to plus one (0: that of the record), body.
 
 use super::{FORMAT, NODE, StoredBody, node_and_branch};
 use bytes::Bytes;
@@ -76,6 +76,9 @@ pub(crate) struct NodeRecord {
     pub(crate) generation: Generation,
     pub(crate) birth: Moment,
     pub(crate) body: StoredBody,
+    /// The branch that the body belongs to: it holds the references of its blocks, has its chunks,
+    /// and puts it to death. `None`: the branch of the record.
+    pub(crate) owner: Option<BranchId>,
 }
 
 pub(crate) fn key(node: NodeId, branch: BranchId) -> Key {
@@ -104,6 +107,7 @@ impl NodeRecord {
             generation: Generation::NONE,
             birth: Moment::ThisRecord,
             body: StoredBody::empty(),
+            owner: None,
         }
     }
 
@@ -140,6 +144,8 @@ impl NodeRecord {
                     .varint(u64::from(self.links))
                     .varint(self.generation.get())
                     .varint(self.birth.stored());
+                let owner = self.owner.map_or(0, |owner| u64::from(owner.get()) + 1);
+                encoder.varint(owner);
                 self.body.encode(&mut encoder);
             }
             _ => {
@@ -179,12 +185,22 @@ impl NodeRecord {
                 node.links = decoder.varint32("links")?;
                 node.generation = Generation::new(decoder.varint("generation")?);
                 node.birth = Moment::from_stored(decoder.varint("version of the body")?);
+                node.owner = decode_owner(&mut decoder)?;
                 node.body = StoredBody::decode(&mut decoder, bytes)?;
             }
             _ => node.links = decoder.varint32("links")?,
         }
         Ok(node)
     }
+}
+
+fn decode_owner(decoder: &mut Decoder<'_>) -> Result<Option<BranchId>, Malformed> {
+    let stored = decoder.varint("owner of the body")?;
+    let Some(branch) = stored.checked_sub(1) else {
+        return Ok(None);
+    };
+    let branch = u32::try_from(branch).map_err(|_| decoder.malformed("a branch", branch))?;
+    Ok(Some(BranchId::new(branch)))
 }
 
 fn decode_place(decoder: &mut Decoder<'_>) -> Result<Option<DirectoryPlace>, Malformed> {

@@ -9,7 +9,7 @@ use super::PIN;
 use nokv_engine::Keyspace;
 use nokv_shard::Key;
 use nokv_shard::codec::Malformed;
-use nokv_types::Version;
+use nokv_types::{BranchId, Version};
 
 pub(crate) const KEYSPACE: Keyspace = PIN;
 
@@ -18,13 +18,18 @@ pub(crate) const KEYSPACE: Keyspace = PIN;
 pub(crate) enum PinOwner<'a> {
     /// A snapshot, by the key of its record.
     Snapshot(&'a Key),
+    /// A branch that rests, or rested, on the version.
+    Branch(BranchId),
 }
 
 pub(crate) fn key(version: Version, owner: PinOwner<'_>) -> Key {
-    let (kind, owner) = match owner {
-        PinOwner::Snapshot(key) => (1, key.bytes()),
-    };
-    Key::from_parts(PIN, &[&version.as_u64().to_be_bytes(), &[kind], owner])
+    let version = version.as_u64().to_be_bytes();
+    match owner {
+        PinOwner::Snapshot(key) => Key::from_parts(PIN, &[&version, &[1], key.bytes()]),
+        PinOwner::Branch(branch) => {
+            Key::from_parts(PIN, &[&version, &[2], &branch.get().to_be_bytes()])
+        }
+    }
 }
 
 /// What the keys of all pins of a version begin with.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `nodes` | format, first node number not yet reserved (8) |
 //! | `sessions` | format, salt of the store in the high 24 bits and first session number not yet reserved (8) |
+//! | `branches` | format, first branch id not yet given (8) |
 //! | `mounts` | format, first mount id not yet given (8) |
 //! | `floor` | format, version below which nothing can be read (8) |
 //! | `topology`, mount | format, 0 (8): its *version* is that of the last move of a directory |
@@ -24,6 +25,10 @@ pub(crate) fn sessions() -> Key {
 
 pub(crate) fn mounts() -> Key {
     Key::new(SYSTEM, b"mounts")
+}
+
+pub(crate) fn branches() -> Key {
+    Key::new(SYSTEM, b"branches")
 }
 
 /// Raised by the collector. A command that pins a version checks that it did not change.

@@ -8,9 +8,12 @@
 //! - versions go down along a chain, so a chain ends at the trunk;
 //! - what a chain is never changes for a version that has been applied: [`Chains`] may keep it.
 
-use crate::failure::{contradiction, from_engine, malformed};
-use crate::records::branch::{self, BranchRecord};
-use nokv_engine::Engine;
+use crate::failure::{contradiction, from_engine, from_shard, malformed};
+use crate::records::branch::{self, BranchRecord, FormerBase};
+use crate::records::pin::{self, PinOwner};
+use bytes::Bytes;
+use nokv_engine::{Direction, Engine, KeyRange};
+use nokv_shard::{Command, Durability, Key, Shard, Write};
 use nokv_types::{BranchId, Failure, Reason, Version};
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
@@ -125,8 +128,45 @@ pub(crate) fn read(
 }
 
 pub(crate) fn missing(branch: BranchId) -> Failure {
-    Failure::new(
-        Reason::NotFound,
-        format!("branch {branch} does not exist"),
-    )
+    Failure::new(Reason::NotFound, format!("branch {branch} does not exist"))
+}
+
+/// Pins every base that has no pin: a merge learns the version that it pins only when it is done.
+pub(crate) fn pin_bases(shard: &Shard) -> Result<(), Failure> {
+    let at = shard.read_version();
+    let mut writes = Vec::new();
+    for prefix in [branch::LIVE, branch::FORMER] {
+        let range = KeyRange::prefix(prefix);
+        let scan = shard
+            .engine()
+            .scan(branch::KEYSPACE, range, at, Direction::Forward)
+            .map_err(from_engine)?;
+        for item in scan {
+            let (key, found) = item.map_err(from_engine)?;
+            let flaw = |flaw| malformed(&Key::new(branch::KEYSPACE, &key), &flaw);
+            let id = branch::id(&key).map_err(flaw)?;
+            let base = match prefix == branch::LIVE {
+                true => {
+                    let record = BranchRecord::decode(&found.value).map_err(flaw)?;
+                    record.base.in_record(found.version)
+                }
+                false => FormerBase::decode(&found.value).map_err(flaw)?.base,
+            };
+            let pin = pin::key(base, PinOwner::Branch(id));
+            let engine = shard.engine();
+            let pinned = engine.get(pin.keyspace(), pin.bytes(), at);
+            if pinned.map_err(from_engine)?.is_none() {
+                writes.push(Write::Put(pin, Bytes::new()));
+            }
+        }
+    }
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let command = Command {
+        writes,
+        ..Command::default()
+    };
+    let applied = shard.execute(command, Durability::Synced);
+    applied.map(drop).map_err(from_shard)
 }

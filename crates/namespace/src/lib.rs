@@ -23,6 +23,7 @@ mod api;
 mod failure;
 mod fingerprint;
 mod ids;
+mod layers;
 mod namespace;
 mod operations;
 mod paths;
@@ -30,15 +31,16 @@ mod pins;
 mod plan;
 mod reader;
 mod records;
+mod spot;
 mod walk;
 
 pub use api::{
-    BodyStorage, BodySummary, Change, ChangeKind, ChangePage, Changed, ChangedPlace, CheckReport,
-    Content, Context, DirEntry, Expect, Follow, Lease, Mount, NewAttributes, NewSnapshot, Node,
-    Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem, ProblemKind,
-    Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed, Scope,
-    Session, SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target,
-    Usage, View,
+    BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed, ChangedPlace,
+    CheckReport, Content, Context, DirEntry, Expect, Follow, Lease, Mount, NewAttributes,
+    NewSnapshot, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem,
+    ProblemKind, Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed,
+    Scope, Session, SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState,
+    Target, Usage, View,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;

@@ -10,12 +10,14 @@
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
+use crate::layers::{self, Chains};
 use crate::paths::Paths;
 use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::answer::Answer;
 use crate::records::{MountRecord, pin, system};
+use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Retention};
 use nokv_env::{Clock, Env};
@@ -48,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) ids: Ids,
     pub(crate) paths: Paths,
+    pub(crate) chains: Chains,
     pub(crate) mounts: RwLock<Vec<Mount>>,
     pub(crate) pins: Pins,
     floor: AtomicU64,
@@ -85,6 +88,7 @@ impl Namespace {
     pub fn over(env: &Env, engine: Engine, options: Options) -> Result<Self, Failure> {
         let shard = Shard::open(env, engine, ShardId::new(0), options.log).map_err(from_shard)?;
         let floor = ids::read(shard.engine(), &system::floor())?.map_or(0, |(floor, _)| floor);
+        layers::pin_bases(&shard)?;
         let pins = read_pins(shard.engine())?;
         let salt = env.random.next_u64() >> 40;
         let inner = Inner {
@@ -94,6 +98,7 @@ impl Namespace {
             options,
             ids: Ids::new(salt),
             paths: Paths::new(),
+            chains: Chains::new(),
             pins: Pins::new(pins),
             floor: AtomicU64::new(floor),
             pruned: AtomicU64::new(floor),
@@ -191,37 +196,54 @@ impl Namespace {
     }
 
     /// A reader of a view, and the root of its mount.
-    pub(crate) fn reader(&self, view: &View) -> Result<(Reader<'_>, NodeId), Failure> {
-        trunk_only(view.branch)?;
-        let root = self.root(view.mount)?;
-        let newest = self.newest_reader(view.branch);
-        match view.at {
+    pub(crate) fn reader(&self, view: &View) -> Result<(Reader<'_>, Spot), Failure> {
+        let newest = self.newest_reader();
+        let reader = match view.at {
             Some(at) if at != newest.at => {
                 self.admit_version(at, newest.at)?;
-                Ok((
-                    Reader {
-                        at,
-                        moves: None,
-                        ..newest
-                    },
-                    root,
-                ))
+                let moves = None;
+                Reader {
+                    at,
+                    moves,
+                    ..newest
+                }
             }
-            _ => Ok((newest, root)),
+            _ => newest,
+        };
+        let root = self.root_spot(&reader, view.mount, view.branch)?;
+        Ok((reader, root))
+    }
+
+    /// Where paths begin: the root of a mount, or of a branch of it.
+    fn root_spot(
+        &self,
+        reader: &Reader<'_>,
+        mount: MountId,
+        branch: BranchId,
+    ) -> Result<Spot, Failure> {
+        let root = self.root(mount)?;
+        if branch == BranchId::TRUNK {
+            return Ok(Spot::trunk(root, reader.at));
         }
+        let spot = Spot::live(root, branch, reader.at);
+        let chain = reader.chain(spot)?;
+        if chain.record.mount != mount {
+            return Err(layers::missing(branch));
+        }
+        Ok(spot.with_node(chain.record.root))
     }
 
     /// A reader of the newest state.
-    pub(crate) fn newest_reader(&self, branch: BranchId) -> Reader<'_> {
+    pub(crate) fn newest_reader(&self) -> Reader<'_> {
         // In this order: see `Paths`.
         let moves = self.inner.paths.moves.settled();
         let at = self.read_version();
         Reader {
             engine: self.engine(),
             at,
-            branch,
             paths: &self.inner.paths,
             moves,
+            chains: &self.inner.chains,
         }
     }
 
@@ -229,7 +251,7 @@ impl Namespace {
     pub(crate) fn read<T>(
         &self,
         view: &View,
-        read: impl FnOnce(Reader<'_>, NodeId) -> Result<T, Failure>,
+        read: impl FnOnce(Reader<'_>, Spot) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let (reader, root) = self.reader(view)?;
         let at = reader.at;
@@ -288,14 +310,13 @@ impl Namespace {
         fingerprint: u64,
         plan: impl Fn(&mut Plan<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        trunk_only(context.branch)?;
-        let root = self.root(context.mount)?;
         let request = context.request.map(|id| Request { id, fingerprint });
         if let Some(answer) = self.first_answer(request, context)? {
             return Ok(answer);
         }
         for _ in 0..ATTEMPTS_MAX {
-            let reader = self.newest_reader(context.branch);
+            let reader = self.newest_reader();
+            let root = self.root_spot(&reader, context.mount, context.branch)?;
             let mut state = Plan::new(reader, context, root, self.shard(), &self.inner.ids);
             let mut answer = match plan(&mut state) {
                 Ok(answer) => answer,
@@ -318,7 +339,7 @@ impl Namespace {
             let pinned = pinned.map(|version| self.inner.pins.hold(version));
             match self
                 .shard()
-                .execute(state.compile(request, kept), context.durability)
+                .execute(state.compile(request, kept)?, context.durability)
             {
                 Ok(Applied {
                     version,
@@ -372,16 +393,6 @@ fn decode_answer<T: Answer>(applied: &Applied) -> Result<T, Failure> {
     let mut answer = T::decode(&applied.answer).map_err(|flaw| malformed(&key, &flaw))?;
     answer.stamp(applied.version);
     Ok(answer)
-}
-
-fn trunk_only(branch: BranchId) -> Result<(), Failure> {
-    if branch == BranchId::TRUNK {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Reason::NotFound,
-        format!("branch {branch} does not exist"),
-    ))
 }
 
 /// The version of every pin.

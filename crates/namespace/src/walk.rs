@@ -21,11 +21,7 @@ pub(crate) trait Source {
     /// The parent of a directory; `None` for a root.
     fn parent(&mut self, directory: Spot) -> Result<Option<Spot>, Failure>;
     /// Where these names lead from a root, if all are real directories; `None`: walk.
-    fn known_directory(
-        &mut self,
-        _root: Spot,
-        _names: &[Name],
-    ) -> Result<Option<Spot>, Failure> {
+    fn known_directory(&mut self, _root: Spot, _names: &[Name]) -> Result<Option<Spot>, Failure> {
         Ok(None)
     }
     /// Makes a directory that is missing in the middle of a path; `None` if it may not.
@@ -79,9 +75,7 @@ impl<'s, S: Source> Walk<'s, S> {
                     self.look(directory, name)?
                 }
             },
-            Target::Child { directory, name } => {
-                self.look(self.root.with_node(directory), name)?
-            },
+            Target::Child { directory, name } => self.look(self.root.with_node(directory), name)?,
         };
         match end {
             End::Entry {
@@ -102,9 +96,7 @@ impl<'s, S: Source> Walk<'s, S> {
     /// The directory and name of a place; the root is none.
     pub(crate) fn place(&mut self, place: Place<'_>) -> Result<(Spot, Name), Failure> {
         match place {
-            Place::Child { directory, name } => {
-                Ok((self.root.with_node(directory), name.clone()))
-            }
+            Place::Child { directory, name } => Ok((self.root.with_node(directory), name.clone())),
             Place::Path(path) => match path.names().split_last() {
                 None => Err(Failure::new(
                     Reason::NotPermitted,

@@ -19,6 +19,8 @@ pub enum ProblemKind {
     WrongReferences,
     /// Extents of a body are missing, or nobody's.
     WrongChunks,
+    /// A branch is not where its record says, or rests on nothing.
+    WrongBranch,
     /// The number of extended attributes is not what the node says.
     WrongXattrs,
 }

@@ -4,6 +4,7 @@
 //! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`]
 //! (upload sessions and garbage), [`snapshot`], [`options`], [`check`].
 
+mod branch;
 mod change;
 mod check;
 mod context;
@@ -16,6 +17,7 @@ mod snapshot;
 mod target;
 mod watch;
 
+pub use branch::Branch;
 pub use change::{
     Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, SetXattr, Usage,
 };

@@ -7,7 +7,7 @@ use nokv_types::{Attributes, BranchId, Digest, Generation, Name, NodeId, Version
 pub struct Node {
     /// Its identity: survives renames, never reused.
     pub id: NodeId,
-    /// The layer that holds its record.
+    /// The branch that it was seen through: ask for it by id in this branch.
     pub branch: BranchId,
     /// The version of the last change of the node itself (for a directory: not of its entries).
     pub version: Version,

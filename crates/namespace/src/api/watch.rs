@@ -1,6 +1,6 @@
 //! What watchers hear.
 
-use nokv_types::{Generation, Name, NodeId, NodeKind, NsPath, Version};
+use nokv_types::{BranchId, Generation, Name, NodeId, NodeKind, NsPath, Version};
 
 /// What a watcher listens to. Answered at each change's own version: a change is heard if it was in
 /// scope when it happened, wherever its directory is now.
@@ -8,9 +8,9 @@ use nokv_types::{Generation, Name, NodeId, NodeKind, NsPath, Version};
 pub enum Scope {
     /// Everything in the mount.
     Mount,
-    /// One node, and if it is a directory its entries.
+    /// One node of the trunk, and if it is a directory its entries.
     Node(NodeId),
-    /// A directory and everything below it.
+    /// A directory of the trunk and everything below it, branches that hang there too.
     Tree(NodeId),
 }
 
@@ -25,6 +25,8 @@ pub enum ChangeKind {
     Renamed,
     /// A node (`from`, `to`) and another (`displaced`) changed places.
     Exchanged,
+    /// A branch was hung under a name (`to`) and took the place of `displaced`.
+    Branched,
     /// A file (`to`) got another body.
     Published,
     /// Attributes changed (`to`, where the change was asked for by name).
@@ -54,6 +56,8 @@ pub struct ChangedPlace {
 pub struct Change {
     /// The version of the command; all changes of one command have the same.
     pub version: Version,
+    /// The branch that changed; the directories and the node are seen through it.
+    pub branch: BranchId,
     /// What happened.
     pub kind: ChangeKind,
     /// To which node.

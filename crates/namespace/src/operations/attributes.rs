@@ -16,9 +16,7 @@ use crate::walk::{End, Walk, missing};
 use crate::{Changed, Context, Follow, Namespace, SetAttributes, SetTime, Target, Topology};
 use bytes::Bytes;
 use nokv_shard::Counter;
-use nokv_types::{
-    Body, Failure, INLINE_BYTES_MAX, Layout, Name, NodeKind, Reason, Version,
-};
+use nokv_types::{Body, Failure, INLINE_BYTES_MAX, Layout, Name, NodeKind, Reason, Version};
 
 impl Namespace {
     /// Changes attributes. Follows symbolic links as told.

@@ -6,7 +6,7 @@
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::records::{
     CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, HELD, NODE, NodeRecord,
-    OBJECT, StoredLayout, XATTR, blocks_of, chunk, counter, object, orphan,
+    OBJECT, StoredLayout, XATTR, blocks_of, chunk, counter, is_whiteout, object, orphan,
 };
 use crate::{CheckReport, Namespace, Problem, ProblemKind};
 use bytes::Bytes;
@@ -35,11 +35,13 @@ struct Chunks {
 }
 
 #[derive(Default)]
-struct Recount {
-    report: CheckReport,
+pub(super) struct Recount {
+    pub(super) report: CheckReport,
     nodes: FxHashMap<Spot, Seen>,
     directories: FxHashMap<Spot, (i64, i64)>,
-    orphans: FxHashSet<Spot>,
+    pub(super) orphans: FxHashSet<Spot>,
+    /// Branches that an entry leads to.
+    pub(super) hung: Vec<BranchId>,
     references: FxHashMap<BlockId, i64>,
     chunks: FxHashMap<(Spot, Generation), Chunks>,
 }
@@ -65,13 +67,14 @@ impl Namespace {
         self.each(CHUNK, at, |key, found| recount.chunk(key, found))?;
         self.each(COUNTER, at, |key, found| recount.counter(key, found))?;
         self.each(OBJECT, at, |key, found| recount.object(key, found))?;
+        self.check_branches(at, &mut recount)?;
         let roots: FxHashSet<NodeId> = self.mounts().iter().map(|mount| mount.root).collect();
         recount.leftovers(&roots);
         recount.report.problems.sort();
         Ok(recount.report)
     }
 
-    fn each(
+    pub(super) fn each(
         &self,
         keyspace: Keyspace,
         at: Version,
@@ -90,16 +93,22 @@ impl Namespace {
 }
 
 impl Recount {
-    fn problem(&mut self, kind: ProblemKind, message: String) {
+    pub(super) fn problem(&mut self, kind: ProblemKind, message: String) {
         if self.report.problems.len() < CheckReport::PROBLEMS_MAX {
             self.report.problems.push(Problem { kind, message });
         }
     }
 
     fn node(&mut self, key: &[u8], found: &Record) -> Result<(), Malformed> {
-        self.report.nodes += 1;
         let spot = spot(key)?;
+        if is_whiteout(spot.1, &found.value) {
+            return Ok(());
+        }
+        self.report.nodes += 1;
         let record = NodeRecord::decode(&found.value)?;
+        if record.owner.is_some() {
+            return Ok(());
+        }
         if let StoredLayout::Embedded(extents) = &record.body.layout {
             self.count(&blocks_of(extents));
         }
@@ -109,6 +118,9 @@ impl Recount {
                 left: record.body.chunk_count(),
             };
             self.chunks.insert((spot, record.generation), chunks);
+        }
+        if spot.1 != BranchId::TRUNK {
+            return Ok(());
         }
         let place = record.place.map(|place| (place.parent, place.name));
         let seen = Seen {
@@ -124,8 +136,11 @@ impl Recount {
     }
 
     fn entry(&mut self, key: &[u8], found: &Record) -> Result<(), Malformed> {
-        self.report.entries += 1;
         let (directory, branch) = spot(key)?;
+        if branch != BranchId::TRUNK {
+            return Ok(());
+        }
+        self.report.entries += 1;
         let name = EntryRecord::name(key)?;
         let entry = EntryRecord::decode(&found.value)?;
         let counts = self.directories.entry((directory, branch)).or_default();
@@ -142,6 +157,11 @@ impl Recount {
                 ProblemKind::DanglingEntry,
                 format!("{shown} is in no directory"),
             );
+        }
+        if entry.branch != BranchId::TRUNK {
+            // The root of a branch, which is looked at with the branch.
+            self.hung.push(entry.branch);
+            return Ok(());
         }
         match self.nodes.get_mut(&(entry.node, entry.branch)) {
             None => self.problem(
@@ -163,6 +183,9 @@ impl Recount {
     /// Counts down to 0.
     fn xattr(&mut self, key: &[u8]) -> Result<(), Malformed> {
         let spot = spot(key)?;
+        if spot.1 != BranchId::TRUNK {
+            return Ok(());
+        }
         match self.nodes.get_mut(&spot) {
             Some(seen) if seen.xattrs > 0 => seen.xattrs -= 1,
             _ => self.problem(
@@ -214,6 +237,9 @@ impl Recount {
 
     fn counter(&mut self, key: &[u8], found: &Record) -> Result<(), Malformed> {
         let spot = spot(key)?;
+        if spot.1 != BranchId::TRUNK {
+            return Ok(());
+        }
         let stored = Counter::decode(&found.value)?;
         let counted = self.directories.remove(&spot).unwrap_or_default();
         let stored = (

@@ -7,9 +7,11 @@
 //! - every command here is bounded, whatever the size of tree or body.
 
 use crate::failure::{from_engine, from_shard, malformed};
+use crate::layers;
 use crate::namespace::FloorWritten;
 use crate::plan::Plan;
-use crate::records::{EntryRecord, counter, object, orphan, system};
+use crate::records::{counter, object, orphan, system};
+use crate::spot::{Child, Spot};
 use crate::{Context, Namespace, Reclaimed};
 use nokv_engine::{Direction, KeyRange};
 use nokv_shard::{Command, Durability, Error, Key, Write};
@@ -36,8 +38,10 @@ impl Namespace {
         let _turn = self.inner.reclaiming.lock();
         let mut reclaimed = Reclaimed::default();
         self.take_apart(limit, &mut reclaimed)?;
+        self.take_branches_apart(limit, &mut reclaimed)?;
         reclaimed.more |= self.expire_snapshots(limit)?;
         self.move_floor(retention_ms)?;
+        self.forget_bases(limit, &mut reclaimed)?;
         self.drop_dead(limit, &mut reclaimed)?;
         let trimmed = self.shard().trim(limit).map_err(from_shard)?;
         reclaimed.more |= trimmed.more;
@@ -199,17 +203,24 @@ impl Namespace {
         context.branch = branch;
         let count = limit.min(ORPHAN_ENTRIES_PER_COMMAND);
         loop {
-            let reader = self.newest_reader(branch);
-            let mut plan = Plan::new(reader, &context, directory, self.shard(), &self.inner.ids);
-            let entries = reader.entries(directory, None, count)?;
+            let reader = self.newest_reader();
+            let spot = Spot::live(directory, branch, reader.at);
+            let mut plan = Plan::new(reader, &context, spot, self.shard(), &self.inner.ids);
+            // With the branch go its orphans.
+            let gone =
+                !spot.is_trunk() && layers::read(self.engine(), branch, reader.at)?.is_none();
+            let entries = match gone {
+                true => Vec::new(),
+                false => reader.entries(spot, None, count)?,
+            };
             for (name, entry) in &entries {
-                erase(&mut plan, directory, name, entry)?;
+                erase(&mut plan, spot, name, entry)?;
             }
             if entries.len() < count {
                 plan.write(Write::Delete(orphan::key(directory, branch)));
                 plan.write(Write::Delete(counter::key(directory, branch)));
             }
-            let command = plan.compile(None, bytes::Bytes::new());
+            let command = plan.compile(None, bytes::Bytes::new())?;
             match self.shard().execute(command, Durability::Buffered) {
                 Ok(_) => return Ok(entries.len()),
                 // Somebody changed a file that has a name elsewhere too: progress of theirs, so no
@@ -221,21 +232,11 @@ impl Namespace {
     }
 }
 
-fn erase(
-    plan: &mut Plan<'_>,
-    directory: NodeId,
-    name: &Name,
-    entry: &EntryRecord,
-) -> Result<(), Failure> {
+fn erase(plan: &mut Plan<'_>, directory: Spot, name: &Name, entry: &Child) -> Result<(), Failure> {
     if entry.is_directory() {
-        plan.checked_child(entry)?;
-        plan.drop_node(entry.node)?;
-        plan.write(Write::Put(
-            orphan::key(entry.node, plan.reader.branch),
-            bytes::Bytes::new(),
-        ));
+        plan.release_tree(directory, entry)?;
     } else {
-        plan.release(entry)?;
+        plan.release(directory, entry)?;
     }
     plan.erase_entry(directory, name)
 }

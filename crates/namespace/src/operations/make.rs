@@ -1,13 +1,13 @@
 //! Making directories, symbolic links and special files.
 
-use super::read::shown;
+use super::read::{existing, find_spot, shown};
 use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, taken};
 use crate::reader::describe;
-use crate::spot::Spot;
 use crate::records::{NodeRecord, StoredBody, StoredLayout};
-use crate::{Changed, Context, Namespace, Node, Parents, Place};
+use crate::spot::Spot;
+use crate::{Changed, Context, Follow, Namespace, Node, Parents, Place};
 use bytes::Bytes;
 use nokv_shard::Counter;
 use nokv_types::{Failure, Generation, NodeKind, Reason, SYMLINK_BYTES_MAX, Version};
@@ -121,7 +121,8 @@ fn made(plan: &Plan<'_>, spot: Spot) -> Result<Changed, Failure> {
 fn existing_directory(plan: &mut Plan<'_>, place: Place<'_>) -> Result<Option<Node>, Failure> {
     let mut reader = plan.reader;
     plan.rests_on_branch(plan.root);
-    let found = super::read::find_node(&mut reader, plan.root, place.into(), crate::Follow::Yes);
+    let found = find_spot(&mut reader, plan.root, place.into(), Follow::Yes)
+        .and_then(|spot| existing(&reader, spot));
     match found {
         Ok(node) if node.attributes.kind == NodeKind::Directory => Ok(Some(node)),
         Ok(_) => Ok(None),

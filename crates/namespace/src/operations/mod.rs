@@ -4,7 +4,10 @@
 //! [`crate::Namespace::mutate`]; each read uses one [`crate::reader::Reader`].
 
 mod attributes;
+mod branch_garbage;
+mod branches;
 mod check;
+mod check_branches;
 mod dead_bodies;
 mod garbage;
 mod link;

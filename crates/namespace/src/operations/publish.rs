@@ -4,8 +4,8 @@ use super::make::{check_symlink, symlink_record};
 use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, check_mode, taken};
-use crate::records::event::EventKind;
 use crate::records::NodeRecord;
+use crate::records::event::EventKind;
 use crate::spot::{Child, Spot};
 use crate::walk::{missing, not_directory};
 use crate::{
@@ -194,11 +194,7 @@ fn put_on(plan: &Plan<'_>, record: &mut NodeRecord, attributes: &NewAttributes) 
     record.ctime = context.now;
 }
 
-fn expect(
-    plan: &mut Plan<'_>,
-    item: &PublishItem,
-    found: Option<Child>,
-) -> Result<(), Failure> {
+fn expect(plan: &mut Plan<'_>, item: &PublishItem, found: Option<Child>) -> Result<(), Failure> {
     match (item.expect, found) {
         (Expect::Any, _) | (Expect::Absent, None) => Ok(()),
         (Expect::Absent, Some(_)) => Err(taken(&item.path.to_string())),

@@ -2,30 +2,31 @@
 
 use crate::failure::{contradiction, invalid};
 use crate::reader::Reader;
-use crate::records::EntryRecord;
+use crate::spot::{Child, Spot};
 use crate::walk::{End, Source, Walk, missing, not_directory};
 use crate::{DirEntry, Follow, Namespace, Node, PAGE_ENTRIES_MAX, Page, Target, View};
 use bytes::Bytes;
-use nokv_types::{Body, Failure, Name, NodeId, NodeKind, Reason};
+use nokv_types::{Body, Failure, Name, NodeKind, Reason};
 
 impl Source for Reader<'_> {
-    fn entry(&mut self, directory: NodeId, name: &Name) -> Result<Option<EntryRecord>, Failure> {
+    fn entry(&mut self, directory: Spot, name: &Name) -> Result<Option<Child>, Failure> {
         Ok(Reader::entry(self, directory, name)?.map(|found| found.record))
     }
 
-    fn known_directory(&mut self, root: NodeId, names: &[Name]) -> Result<Option<NodeId>, Failure> {
-        Ok(Reader::known_directory(self, root, names)?.map(|known| known.node))
+    fn known_directory(&mut self, root: Spot, names: &[Name]) -> Result<Option<Spot>, Failure> {
+        Ok(Reader::known_directory(self, root, names)?.map(|known| root.with_node(known.node)))
     }
 
-    fn link_target(&mut self, link: NodeId) -> Result<Bytes, Failure> {
+    fn link_target(&mut self, link: Spot) -> Result<Bytes, Failure> {
         Reader::link_target(self, link)
     }
 
-    fn parent(&mut self, directory: NodeId) -> Result<Option<NodeId>, Failure> {
-        let found = self.node_record(directory)?;
-        Ok(found
-            .and_then(|found| found.record.place)
-            .map(|place| place.parent))
+    fn parent(&mut self, directory: Spot) -> Result<Option<Spot>, Failure> {
+        let Some(found) = self.node_record(directory)? else {
+            return Ok(None);
+        };
+        let parent = self.parent_of(directory, &found.record)?;
+        Ok(parent.map(|(parent, _)| parent))
     }
 }
 
@@ -41,7 +42,8 @@ impl Namespace {
         follow: Follow,
     ) -> Result<Node, Failure> {
         self.read(view, |mut reader, root| {
-            find_node(&mut reader, root, target.into(), follow)
+            let spot = find_spot(&mut reader, root, target.into(), follow)?;
+            existing(&reader, spot)
         })
     }
 
@@ -69,15 +71,16 @@ impl Namespace {
         }
         let target = directory.into();
         self.read(view, |mut reader, root| {
-            let node = find_node(&mut reader, root, target, Follow::Yes)?;
+            let spot = find_spot(&mut reader, root, target, Follow::Yes)?;
+            let node = existing(&reader, spot)?;
             if node.attributes.kind != NodeKind::Directory {
                 return Err(not_directory(&shown(target)));
             }
-            let mut found = reader.entries(node.id, after, limit + 1)?;
+            let mut found = reader.entries(spot, after, limit + 1)?;
             let more = found.len() > limit;
             found.truncate(limit);
             let (names, records): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-            let nodes = reader.children(&records)?;
+            let nodes = reader.children(spot, &records)?;
             let next = if more { names.last().cloned() } else { None };
             let entries = names
                 .into_iter()
@@ -102,11 +105,12 @@ impl Namespace {
     ) -> Result<Bytes, Failure> {
         let target = target.into();
         self.read(view, |mut reader, root| {
-            let node = find_node(&mut reader, root, target, Follow::No)?;
+            let spot = find_spot(&mut reader, root, target, Follow::No)?;
+            let node = existing(&reader, spot)?;
             if node.attributes.kind != NodeKind::Symlink {
                 return Err(invalid(format!("{} is not a symbolic link", shown(target))));
             }
-            reader.link_target(node.id)
+            reader.link_target(spot)
         })
     }
 
@@ -126,10 +130,11 @@ impl Namespace {
 
 fn body_of(
     reader: &mut Reader<'_>,
-    root: NodeId,
+    root: Spot,
     target: Target<'_>,
 ) -> Result<(Node, Body), Failure> {
-    let node = find_node(reader, root, target, Follow::Yes)?;
+    let spot = find_spot(reader, root, target, Follow::Yes)?;
+    let node = existing(reader, spot)?;
     match node.attributes.kind {
         NodeKind::File | NodeKind::Symlink => {}
         NodeKind::Directory => {
@@ -145,28 +150,32 @@ fn body_of(
             ));
         }
     }
-    let found = reader.node_record(node.id)?;
+    let found = reader.node_record(spot)?;
     let found = found.ok_or_else(|| contradiction(format!("node {} vanished", node.id)))?;
-    let body = reader.body(node.id, &found.record)?;
+    let body = reader.body(spot, &found.record)?;
     Ok((node, body))
 }
 
-/// The node at the end of a walk.
-pub(super) fn find_node(
+/// Where a walk ends; there is an entry, or the node was given as such.
+pub(super) fn find_spot(
     reader: &mut Reader<'_>,
-    root: NodeId,
+    root: Spot,
     target: Target<'_>,
     follow: Follow,
-) -> Result<Node, Failure> {
+) -> Result<Spot, Failure> {
     match Walk::new(reader, root).find(target, follow)? {
-        End::Node(id) => reader
-            .node(id)?
-            .ok_or_else(|| missing(&format!("node {id}"))),
+        End::Node(spot) => Ok(spot),
         End::Entry {
-            found: Some(entry), ..
-        } => reader.child(&entry),
+            found: Some(child), ..
+        } => Ok(child.spot),
         End::Entry { found: None, .. } => Err(missing(&shown(target))),
     }
+}
+
+/// The node at a spot.
+pub(super) fn existing(reader: &Reader<'_>, spot: Spot) -> Result<Node, Failure> {
+    let found = reader.node(spot)?;
+    found.ok_or_else(|| missing(&format!("node {}", spot.node)))
 }
 
 /// A target for a person.

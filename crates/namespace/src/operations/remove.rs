@@ -2,10 +2,10 @@
 
 use super::read::shown;
 use crate::fingerprint::Fingerprint;
-use crate::records::event::EventKind;
 use crate::records::counter;
+use crate::records::event::EventKind;
 use crate::walk::{missing, not_directory};
-use crate::{Context, Namespace, Place, Remove, Removed};
+use crate::{Context, Namespace, Place, Remove, Removed, Topology};
 use nokv_types::{Failure, Reason, Version};
 
 impl Namespace {
@@ -48,6 +48,7 @@ impl Namespace {
                     plan.release(directory, &entry)?
                 }
                 (Remove::Tree, true) => {
+                    plan.rests_on(Topology::Moves);
                     plan.release_tree(directory, &entry)?
                 }
             };

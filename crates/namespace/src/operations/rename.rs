@@ -21,10 +21,10 @@ use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, taken};
 use crate::records::event::EventKind;
 use crate::records::{DirectoryPlace, counter};
-use crate::spot::{Child, Met, Spot};
+use crate::spot::{Child, Spot};
 use crate::walk::{missing, not_directory};
 use crate::{Context, Namespace, Place, RenameMode, Renamed, Topology};
-use nokv_types::{Failure, Name, Reason, Version};
+use nokv_types::{Failure, Name, NodeId, Reason, Version};
 
 /// One end of a rename.
 struct Side<'a> {
@@ -175,7 +175,11 @@ fn within_a_branch(
         return Err(crosses("it is in another branch; copy it"));
     }
     let met = [Some(source), target];
-    if met.into_iter().flatten().any(|child| child.spot.met != from.directory.met) {
+    if met
+        .into_iter()
+        .flatten()
+        .any(|child| child.spot.met != from.directory.met)
+    {
         return Err(crosses(
             "this is another branch, as it was when this one was made; branch it instead",
         ));

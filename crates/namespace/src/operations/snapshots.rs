@@ -9,21 +9,23 @@
 //! - a lease only extends, and what has expired once stays expired;
 //! - a pin is given up only after that is on disk.
 
-use super::read::find_node;
+use super::read::{existing, find_spot};
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::fingerprint::Fingerprint;
+use crate::layers;
 use crate::pins::PINS_MAX;
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::event::EventKind;
 use crate::records::pin::{self, PinOwner};
 use crate::records::{snapshot, system};
+use crate::spot::Spot;
 use crate::walk::{missing, not_directory};
 use crate::{Context, Follow, Lease, Namespace, NewSnapshot, Snapshot, SnapshotState, Target};
 use bytes::Bytes;
 use nokv_engine::{Direction, KeyRange};
 use nokv_shard::{Check, Command, Durability, Error, Key, Write};
-use nokv_types::{Failure, MountId, NodeId, NodeKind, NsPath, Reason, SnapshotName, Version};
+use nokv_types::{Failure, MountId, NodeKind, NsPath, Reason, SnapshotName, Version};
 
 /// Longest lease that may be asked for at once, a year; it can be renewed again and again.
 pub const SNAPSHOT_LEASE_MS_MAX: u64 = 366 * 86_400_000;
@@ -69,8 +71,8 @@ impl Namespace {
             let (directory, path) = directory_at(plan, target, at)?;
             let snapshot = Snapshot {
                 name: new.name.clone(),
-                directory,
-                branch: plan.reader.branch,
+                directory: directory.node,
+                branch: directory.branch,
                 path,
                 at,
                 created_millis: now,
@@ -85,7 +87,8 @@ impl Namespace {
             if let Some(due) = due_key(context.mount, &snapshot) {
                 plan.write(Write::Put(due, Bytes::new()));
             }
-            announce(plan, EventKind::Snapshot, directory)?;
+            let now = Spot::live(directory.node, directory.branch, plan.reader.at);
+            announce(plan, EventKind::Snapshot, now)?;
             Ok(snapshot)
         })
     }
@@ -121,7 +124,7 @@ impl Namespace {
     pub fn snapshot(&self, mount: MountId, name: &SnapshotName) -> Result<Snapshot, Failure> {
         self.root(mount)?;
         let found = find(
-            self.newest_reader(nokv_types::BranchId::TRUNK),
+            self.newest_reader(),
             &snapshot::key(mount, name),
             name.clone(),
         )?;
@@ -197,7 +200,8 @@ impl Namespace {
                 plan.write(Write::Delete(due));
             }
             plan.write(Write::Delete(key));
-            announce(plan, EventKind::SnapshotRemoved, found.directory)?;
+            let directory = Spot::live(found.directory, found.branch, plan.reader.at);
+            announce(plan, EventKind::SnapshotRemoved, directory)?;
             Ok(found)
         })
     }
@@ -248,7 +252,7 @@ impl Namespace {
         let key = snapshot::key(mount, &name);
         let reader = Reader {
             at,
-            ..self.newest_reader(nokv_types::BranchId::TRUNK)
+            ..self.newest_reader()
         };
         let mut released = None;
         let mut writes = vec![Write::Delete(due.clone())];
@@ -357,26 +361,30 @@ fn directory_at(
     plan: &Plan<'_>,
     target: Target<'_>,
     at: Version,
-) -> Result<(NodeId, NsPath), Failure> {
+) -> Result<(Spot, NsPath), Failure> {
     let mut reader = Reader {
         at,
         moves: None,
         ..plan.reader
     };
-    let node = find_node(&mut reader, plan.root, target, Follow::Yes)?;
+    let root = Spot { at, ..plan.root };
+    let spot = find_spot(&mut reader, root, target, Follow::Yes)?;
+    let node = existing(&reader, spot)?;
     let shown = || super::read::shown(target);
     if node.attributes.kind != NodeKind::Directory {
         return Err(not_directory(&shown()));
     }
-    let path = reader.path_of(plan.root, node.id)?;
-    Ok((node.id, path.ok_or_else(|| missing(&shown()))?))
+    let path = reader.path_of(root, spot)?;
+    Ok((spot, path.ok_or_else(|| missing(&shown()))?))
 }
 
 /// Announces what happened to a directory's snapshots, at its place of now.
-fn announce(plan: &mut Plan<'_>, kind: EventKind, directory: NodeId) -> Result<(), Failure> {
-    if let Some(found) = plan.reader.node_record(directory)? {
-        let place = found.record.place.clone();
-        let at = place.map(|place| (place.parent, place.name));
+fn announce(plan: &mut Plan<'_>, kind: EventKind, directory: Spot) -> Result<(), Failure> {
+    // The branch that it lay in may be gone.
+    let lives = directory.is_trunk()
+        || layers::read(plan.reader.engine, directory.branch, plan.reader.at)?.is_some();
+    if lives && let Some(found) = plan.reader.node_record(directory)? {
+        let at = plan.reader.parent_of(directory, &found.record)?;
         plan.announce(kind, directory, &found.record, None, at);
     }
     Ok(())

@@ -1,9 +1,10 @@
 //! What a subtree holds.
 
-use super::read::find_node;
+use super::read::{existing, find_spot};
 use crate::reader::Reader;
+use crate::spot::Spot;
 use crate::{Follow, Namespace, Target, Usage, View};
-use nokv_types::{Failure, NodeId, NodeKind};
+use nokv_types::{BranchId, Failure, NodeId, NodeKind};
 use rustc_hash::FxHashSet;
 
 /// Entries read at a time: bounds memory, not the answer.
@@ -18,8 +19,9 @@ impl Namespace {
     }
 }
 
-fn count(mut reader: Reader<'_>, root: NodeId, target: Target<'_>) -> Result<Usage, Failure> {
-    let top = find_node(&mut reader, root, target, Follow::No)?;
+fn count(mut reader: Reader<'_>, root: Spot, target: Target<'_>) -> Result<Usage, Failure> {
+    let spot = find_spot(&mut reader, root, target, Follow::No)?;
+    let top = existing(&reader, spot)?;
     let mut usage = Usage {
         version: reader.at,
         ..Usage::default()
@@ -29,8 +31,8 @@ fn count(mut reader: Reader<'_>, root: NodeId, target: Target<'_>) -> Result<Usa
         usage.bytes = top.attributes.size;
         return Ok(usage);
     }
-    let mut pending = vec![top.id];
-    let mut linked: FxHashSet<NodeId> = FxHashSet::default();
+    let mut pending = vec![spot];
+    let mut linked: FxHashSet<(BranchId, NodeId)> = FxHashSet::default();
     while let Some(directory) = pending.pop() {
         usage.directories += 1;
         let mut after = None;
@@ -42,9 +44,9 @@ fn count(mut reader: Reader<'_>, root: NodeId, target: Target<'_>) -> Result<Usa
                 .into_iter()
                 .map(|(_, entry)| entry)
                 .partition(|entry| entry.is_directory());
-            pending.extend(directories.into_iter().map(|entry| entry.node));
-            for node in reader.children(&files)? {
-                if node.attributes.links > 1 && !linked.insert(node.id) {
+            pending.extend(directories.into_iter().map(|entry| entry.spot));
+            for node in reader.children(directory, &files)? {
+                if node.attributes.links > 1 && !linked.insert((node.branch, node.id)) {
                     continue;
                 }
                 usage.files += 1;

@@ -10,10 +10,11 @@
 use crate::failure::{from_shard, malformed};
 use crate::reader::Reader;
 use crate::records::event::{At, Event, EventKind, Events};
+use crate::spot::Spot;
 use crate::walk::Source;
-use crate::{Change, ChangeKind, ChangePage, ChangedPlace, Namespace, Scope, View};
+use crate::{Change, ChangeKind, ChangePage, ChangedPlace, Namespace, Scope};
 use nokv_shard::{Key, LogPage};
-use nokv_types::{Failure, MountId, NodeId, NodeKind, Reason, Version};
+use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason, Version};
 use std::time::Duration;
 
 impl Namespace {
@@ -94,24 +95,28 @@ impl Listener<'_> {
     fn hear(&self, event: Event) -> Result<Option<Change>, Failure> {
         let before = self.reader(self.version.previous());
         let after = self.reader(self.version);
+        let in_trunk = event.branch == BranchId::TRUNK;
+        let spot = |reader: Reader<'_>, node| Spot::live(node, event.branch, reader.at);
+        let from = event.from.as_ref().map(|at| spot(before, at.0));
         // A directory that was changed by node is where its own record says.
-        let own = match (&event.to, event.node_kind) {
-            (None, NodeKind::Directory) if event.from.is_none() => Some(event.node),
-            _ => None,
+        let to = match (&event.to, event.node_kind) {
+            (None, NodeKind::Directory) if from.is_none() => Some(spot(after, event.node)),
+            (to, _) => to.as_ref().map(|at| spot(after, at.0)),
         };
         let heard = match self.scope {
             Scope::Mount => true,
             Scope::Node(node) => {
-                event.node == node
-                    || [&event.from, &event.to]
-                        .into_iter()
-                        .flatten()
-                        .any(|at| at.0 == node)
+                in_trunk
+                    && (event.node == node
+                        || [&event.from, &event.to]
+                            .into_iter()
+                            .flatten()
+                            .any(|at| at.0 == node))
             }
             Scope::Tree(top) => {
-                event.node == top
-                    || self.below(before, event.from.as_ref().map(|at| at.0), top)?
-                    || self.below(after, event.to.as_ref().map(|at| at.0).or(own), top)?
+                in_trunk && event.node == top
+                    || self.below(before, from, top)?
+                    || self.below(after, to, top)?
             }
         };
         if !heard {
@@ -126,54 +131,61 @@ impl Listener<'_> {
             EventKind::Xattr => ChangeKind::Xattr,
             EventKind::Exchanged => ChangeKind::Exchanged,
             EventKind::Snapshot => ChangeKind::Snapshot,
+            EventKind::Branched => ChangeKind::Branched,
             EventKind::SnapshotRemoved => ChangeKind::SnapshotRemoved,
         };
         Ok(Some(Change {
             version: self.version,
+            branch: event.branch,
             kind,
             node: event.node,
             node_kind: event.node_kind,
             generation: event.generation,
             size: event.size,
-            from: self.place(before, event.from)?,
-            to: self.place(after, event.to)?,
+            from: self.place(before, event.branch, event.from)?,
+            to: self.place(after, event.branch, event.to)?,
             displaced: event.displaced,
         }))
     }
 
     fn reader(&self, at: Version) -> Reader<'_> {
-        let newest = self
-            .namespace
-            .newest_reader(View::latest(MountId::default()).branch);
         Reader {
             at,
             moves: None,
-            ..newest
+            ..self.namespace.newest_reader()
         }
     }
 
     fn below(
         &self,
         mut reader: Reader<'_>,
-        directory: Option<NodeId>,
+        directory: Option<Spot>,
         top: NodeId,
     ) -> Result<bool, Failure> {
         let mut current = directory;
         for _ in 0..ANCESTORS_MAX {
             match current {
                 None => return Ok(false),
-                Some(directory) if directory == top => return Ok(true),
+                Some(directory) if directory.is_trunk() && directory.node == top => {
+                    return Ok(true);
+                }
                 Some(directory) => current = Source::parent(&mut reader, directory)?,
             }
         }
         Ok(false)
     }
 
-    fn place(&self, reader: Reader<'_>, at: Option<At>) -> Result<Option<ChangedPlace>, Failure> {
+    fn place(
+        &self,
+        reader: Reader<'_>,
+        branch: BranchId,
+        at: Option<At>,
+    ) -> Result<Option<ChangedPlace>, Failure> {
         let Some((directory, name)) = at else {
             return Ok(None);
         };
-        let parent = reader.path_of(self.root, directory)?;
+        let root = Spot::trunk(self.root, reader.at);
+        let parent = reader.path_of(root, Spot::live(directory, branch, reader.at))?;
         let path = parent.and_then(|parent| parent.join(&name).ok());
         Ok(Some(ChangedPlace {
             directory,

@@ -1,7 +1,7 @@
 //! Extended attributes.
 
 use super::attributes::locate;
-use super::read::{find_node, shown};
+use super::read::{existing, find_spot, shown};
 use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::Plan;
@@ -34,9 +34,10 @@ impl Namespace {
     ) -> Result<Bytes, Failure> {
         let target = target.into();
         self.read(view, |mut reader, root| {
-            let node = find_node(&mut reader, root, target, follow)?;
+            let spot = find_spot(&mut reader, root, target, follow)?;
+            existing(&reader, spot)?;
             reader
-                .xattr(node.id, name)?
+                .xattr(spot, name)?
                 .ok_or_else(|| missing(&shown(target), name))
         })
     }
@@ -52,8 +53,9 @@ impl Namespace {
     ) -> Result<Vec<Bytes>, Failure> {
         let target = target.into();
         self.read(view, |mut reader, root| {
-            let node = find_node(&mut reader, root, target, follow)?;
-            reader.xattr_names(node.id)
+            let spot = find_spot(&mut reader, root, target, follow)?;
+            existing(&reader, spot)?;
+            reader.xattr_names(spot)
         })
     }
 

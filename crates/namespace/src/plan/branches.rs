@@ -5,8 +5,8 @@
 
 use super::state::{Plan, Topology};
 use crate::layers::{self, LAYERS_MAX};
-use crate::records::event::EventKind;
 use crate::records::branch::{self, BranchRecord, FormerBase};
+use crate::records::event::EventKind;
 use crate::records::pin::PinOwner;
 use crate::records::{Moment, system};
 use crate::spot::{Child, Spot};
@@ -33,7 +33,10 @@ pub(crate) struct NewBranch {
 
 impl Plan<'_> {
     /// Hangs a new branch under a free name.
-    pub(crate) fn begin_branch(&mut self, new: NewBranch) -> Result<(BranchId, Child), Failure> {
+    pub(crate) fn begin_branch(
+        &mut self,
+        new: NewBranch,
+    ) -> Result<(BranchId, BranchRecord), Failure> {
         let origin = self.simplest(new.origin)?;
         if self.reader.layers(origin)?.len() >= LAYERS_MAX {
             return Err(Failure::new(
@@ -66,7 +69,7 @@ impl Plan<'_> {
         let shown = shown.ok_or_else(|| layers::missing(origin.branch))?.record;
         let to = Some((new.directory, new.name));
         self.announce(EventKind::Branched, child.spot, &shown, None, to);
-        Ok((id, child))
+        Ok((id, record))
     }
 
     /// The same directory seen through the fewest layers: a branch that had no changes of its own
@@ -80,7 +83,9 @@ impl Plan<'_> {
                 break;
             }
             let chain = self.reader.chain(origin)?;
-            let Some(below) = chain.layers.get(1) else { break };
+            let Some(below) = chain.layers.get(1) else {
+                break;
+            };
             (origin.branch, origin.at) = (below.branch, below.at);
         }
         Ok(origin)
@@ -100,9 +105,9 @@ impl Plan<'_> {
             }
         };
         self.write(Write::Put(key, system::encode(number + 1)));
-        u32::try_from(number).map(BranchId::new).map_err(|_| {
-            Failure::new(Reason::TooLarge, "all branch ids of this store are used up")
-        })
+        u32::try_from(number)
+            .map(BranchId::new)
+            .map_err(|_| Failure::new(Reason::TooLarge, "all branch ids of this store are used up"))
     }
 
     /// Ends a branch: nobody reads its newest state any more. Its entry is the caller's.
@@ -144,9 +149,8 @@ impl Plan<'_> {
         directory: Spot,
         name: &Name,
     ) -> Result<(), Failure> {
-        let (mut record, version) = self.branch_record(id)?;
-        record.base = Moment::At(record.base.in_record(version));
-        record.since = Moment::At(record.since.in_record(version));
+        let (record, version) = self.branch_record(id)?;
+        let mut record = record.resolved(version);
         record.above = (directory.branch, directory.node);
         record.name = name.clone();
         self.write(Write::Put(branch::key(id), record.encode()));

@@ -75,7 +75,8 @@ impl Plan<'_> {
     }
 
     fn write_nodes(&mut self) -> Result<(), Failure> {
-        self.writes.reserve(self.nodes.len() + self.entries.len() + 1);
+        self.writes
+            .reserve(self.nodes.len() + self.entries.len() + 1);
         for (spot, planned) in std::mem::take(&mut self.nodes) {
             let key = NodeRecord::key(spot.node, spot.branch);
             match planned.record {
@@ -113,8 +114,15 @@ impl Plan<'_> {
         let emptied = std::mem::take(&mut self.emptied);
         for directory in &emptied {
             let key = counter::key(directory.node, directory.branch);
-            let inherited = self.reader.inherited_counter(*directory)?.sum(counter::ENTRIES);
-            let planned = self.directories.remove(directory).unwrap_or_default().entries;
+            let inherited = self
+                .reader
+                .inherited_counter(*directory)?
+                .sum(counter::ENTRIES);
+            let planned = self
+                .directories
+                .remove(directory)
+                .unwrap_or_default()
+                .entries;
             let own_max = -(inherited.saturating_add(planned));
             self.checks
                 .push(Check::AtMost(key.clone(), counter::ENTRIES, own_max));

@@ -76,7 +76,6 @@ impl Plan<'_> {
             PlannedNode {
                 record: Some(record),
                 dirty: true,
-                own: false,
                 fresh: true,
             },
         );
@@ -104,7 +103,6 @@ impl Plan<'_> {
             let planned = PlannedNode {
                 record: Some(record),
                 dirty: false,
-                own: looked.own,
                 fresh: false,
             };
             self.nodes.insert(spot, planned);
@@ -173,7 +171,6 @@ impl Plan<'_> {
         directory: Spot,
         child: &Child,
     ) -> Result<NodeRecord, Failure> {
-        self.rests_on(Topology::Moves);
         let record = self.checked_child(child)?;
         if child.is_branch_root(&directory) {
             self.unhang(child, BranchEnd::Whole)?;
@@ -230,7 +227,7 @@ impl Plan<'_> {
     /// Whether `node` is `directory` or one of its ancestors. The answer holds as long as no
     /// directory moves, which the command checks.
     pub(crate) fn contains(&mut self, node: Spot, directory: Spot) -> Result<bool, Failure> {
-        self.rests_on(super::Topology::Rests);
+        self.rests_on(Topology::Rests);
         let mut current = directory;
         for _ in 0..ANCESTORS_MAX {
             if current == node {

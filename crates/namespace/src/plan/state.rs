@@ -3,8 +3,8 @@
 use crate::failure::contradiction;
 use crate::ids::Ids;
 use crate::reader::{Found, Reader};
-use crate::records::event::Event;
 use crate::records::NodeRecord;
+use crate::records::event::Event;
 use crate::spot::{Child, Met, Spot};
 use crate::walk::Source;
 use crate::{Context, Parents};
@@ -29,8 +29,6 @@ pub(crate) enum Topology {
 pub(super) struct PlannedNode {
     pub(super) record: Option<NodeRecord>,
     pub(super) dirty: bool,
-    /// The top layer has a record, if only a whiteout.
-    pub(super) own: bool,
     /// Made by this plan: nobody else can know it.
     pub(super) fresh: bool,
 }

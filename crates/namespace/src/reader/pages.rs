@@ -3,8 +3,8 @@
 //! Invariant: a page of a branch is the merge of its layers: of records with one name the uppermost
 //! counts, and a whiteout hides those below it.
 
-use super::read::{Found, Reader, dangling, lead};
 use super::describe;
+use super::read::{Found, Reader, dangling, lead};
 use crate::Node;
 use crate::failure::{from_engine, malformed};
 use crate::layers::Layer;
@@ -14,7 +14,7 @@ use crate::records::{
 use crate::spot::{Child, Spot};
 use nokv_engine::{Direction, KeyRange, Keyspace, Record, Scan};
 use nokv_shard::{Counter, Key};
-use nokv_types::{BranchId, Failure, Name, NodeId};
+use nokv_types::{Failure, Name, NodeId};
 use std::cmp::Ordering;
 
 /// Ids this near are scanned together: skipping a few records costs less than a search for the
@@ -121,7 +121,10 @@ impl Reader<'_> {
                 *record = None;
             }
         }
-        for (index, found) in indexes.into_iter().zip(self.gather_records(below, &missing)?) {
+        for (index, found) in indexes
+            .into_iter()
+            .zip(self.gather_records(below, &missing)?)
+        {
             if let Some(slot) = records.get_mut(index) {
                 *slot = found;
             }
@@ -259,8 +262,7 @@ impl LayerScans {
     fn new(reader: &Reader<'_>, directory: Spot, after: Option<&Name>) -> Result<Self, Failure> {
         let mut scans = smallvec::SmallVec::new();
         for layer in reader.layers(directory)? {
-            let mut range =
-                KeyRange::prefix(EntryRecord::prefix(directory.node, layer.branch));
+            let mut range = KeyRange::prefix(EntryRecord::prefix(directory.node, layer.branch));
             if let Some(name) = after {
                 let key = EntryRecord::key(directory.node, layer.branch, name);
                 range = range.after(key.bytes());

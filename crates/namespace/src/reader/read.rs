@@ -14,7 +14,8 @@ use nokv_engine::{Direction, Engine, KeyRange, Record};
 use nokv_shard::codec::Malformed;
 use nokv_shard::{Counter, Key};
 use nokv_types::{
-    Body, BranchId, Extent, Failure, Layout, Name, NodeId, NodeKind, NsPath, PATH_COMPONENTS_MAX, Version,
+    Body, BranchId, Extent, Failure, Layout, Name, NodeId, NodeKind, NsPath, PATH_COMPONENTS_MAX,
+    Version,
 };
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
@@ -146,7 +147,8 @@ impl Reader<'_> {
             });
             return Ok((layered.is_some(), layered));
         }
-        self.resolve_below(&self.chain(spot)?, 0, key)
+        let chain = self.chain(spot)?;
+        self.resolve_below(&chain, 0, key)
     }
 
     /// The same from the layer at this depth on.
@@ -180,7 +182,8 @@ impl Reader<'_> {
         if spot.is_trunk() {
             return Ok(false);
         }
-        Ok(self.resolve_below(&*self.chain(spot)?, 1, &key)?.1.is_some())
+        let chain = self.chain(spot)?;
+        Ok(self.resolve_below(&chain, 1, &key)?.1.is_some())
     }
 
     /// The entry of a directory.
@@ -355,7 +358,10 @@ impl Reader<'_> {
             }
         };
         Body::new(stored.size, stored.digest, layout).map_err(|flaw| {
-            contradiction(format!("the body of node {} is not valid: {flaw}", spot.node))
+            contradiction(format!(
+                "the body of node {} is not valid: {flaw}",
+                spot.node
+            ))
         })
     }
 
@@ -380,8 +386,7 @@ impl Reader<'_> {
         number: u32,
     ) -> Result<Vec<Extent>, Failure> {
         let key = chunk::key(node, layer.branch, record.generation, number);
-        let missing =
-            || contradiction(format!("chunk {number} of node {node} is missing"));
+        let missing = || contradiction(format!("chunk {number} of node {node} is missing"));
         let found = self.get(&key, layer.at)?.ok_or_else(missing)?;
         let flaw = |flaw: Malformed| malformed(&key, &flaw);
         chunk::decode(&found.value, record.body.size).map_err(flaw)

@@ -96,6 +96,15 @@ fn short(key: &[u8]) -> Malformed {
 }
 
 impl BranchRecord {
+    /// The record without "this record", for one that this version wrote.
+    pub(crate) fn resolved(self, version: Version) -> Self {
+        Self {
+            base: Moment::At(self.base.in_record(version)),
+            since: Moment::At(self.since.in_record(version)),
+            ..self
+        }
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         Encoder::new(FORMAT)
             .varint(u64::from(self.mount.get()))

@@ -83,10 +83,7 @@ impl Events {
         for _ in 0..count {
             events.push(Event::decode(&mut decoder)?);
         }
-        Ok(Self {
-            mount,
-            events,
-        })
+        Ok(Self { mount, events })
     }
 }
 

@@ -3,6 +3,7 @@
 //! name.
 
 use super::answer::Answer;
+use super::branch::{BranchRecord, FormerBase};
 use super::event::{Event, EventKind, Events};
 use super::*;
 use crate::{BodyStorage, BodySummary, Changed, Node, Published, Removed, Renamed};
@@ -118,6 +119,7 @@ prop_compose! {
         kind in kind(), mode: u32, uid: u32, gid: u32, times in [time(), time(), time(), time()],
         links: u32, xattrs: u32, place in proptest::option::of((node_id(), name())),
         generation: u64, birth in moment(), body in body(),
+        owner: Option<u32>,
     ) -> NodeRecord {
         let [atime, mtime, ctime, btime] = times;
         let fresh = NodeRecord::new(kind, mode, uid, gid, btime);
@@ -130,6 +132,7 @@ prop_compose! {
                 record.links = links;
                 record.generation = Generation::new(generation);
                 record.birth = birth;
+                record.owner = owner.map(BranchId::new);
                 record.body = body;
             }
             _ => record.links = links,
@@ -143,15 +146,16 @@ prop_compose! {
         kind in prop::sample::select(vec![
             EventKind::Created, EventKind::Removed, EventKind::Renamed, EventKind::Published,
             EventKind::Attributes, EventKind::Xattr, EventKind::Exchanged, EventKind::Snapshot,
-            EventKind::SnapshotRemoved,
+            EventKind::SnapshotRemoved, EventKind::Branched,
         ]),
-        node in node_id(), node_kind in kind(), generation: u64, size: u64,
+        branch_id: u32, node in node_id(), node_kind in kind(), generation: u64, size: u64,
         from in proptest::option::of((node_id(), name())),
         to in proptest::option::of((node_id(), name())),
         displaced in proptest::option::of(node_id()),
     ) -> Event {
         let generation = Generation::new(generation);
-        Event { kind, node, node_kind, generation, size, from, to, displaced }
+        let branch = BranchId::new(branch_id);
+        Event { branch, kind, node, node_kind, generation, size, from, to, displaced }
     }
 }
 
@@ -219,9 +223,28 @@ proptest! {
     }
 
     #[test]
-    fn events(events in proptest::collection::vec(event(), 1..4), mount: u32, branch: u32) {
-        let (mount, branch) = (MountId::new(mount), BranchId::new(branch));
-        let events = Events { mount, branch, events };
+    fn branches(
+        base in moment(), since in moment(), root in node_id(), above: u32, directory in node_id(),
+        name in name(), mount: u32, parent: u32, created_millis: u64, version: u64,
+    ) {
+        let above = (BranchId::new(above), directory);
+        let (mount, parent) = (MountId::new(mount), BranchId::new(parent));
+        let record = BranchRecord { mount, parent, base, since, root, above, name, created_millis };
+        check(&record, &record.encode(), BranchRecord::decode);
+        let former = FormerBase { base: Version::from_u64(version), end: base };
+        check(&former, &former.encode(), FormerBase::decode);
+        let key = branch::former_key(parent, Version::from_u64(version));
+        prop_assert_eq!(branch::id(key.bytes()), Ok(parent));
+        prop_assert_eq!(branch::since(key.bytes()), Ok(Version::from_u64(version)));
+        let spot = node_and_branch(root, parent);
+        prop_assert!(spot.starts_with(&branch_prefix(root.shard(), parent)));
+        prop_assert_eq!(spot_at(&spot, 0), Ok((root, parent)));
+    }
+
+    #[test]
+    fn events(events in proptest::collection::vec(event(), 1..4), mount: u32) {
+        let mount = MountId::new(mount);
+        let events = Events { mount, events };
         check(&events, &events.encode(), Events::decode);
     }
 

@@ -41,7 +41,9 @@ pub(crate) fn spot_at(key: &[u8], offset: usize) -> Result<(NodeId, BranchId), M
         expected: "shard, branch and node",
         got: format!("{} bytes", key.len()),
     };
-    let bytes = key.get(offset..).and_then(<[u8]>::first_chunk::<SPOT_BYTES>);
+    let bytes = key
+        .get(offset..)
+        .and_then(<[u8]>::first_chunk::<SPOT_BYTES>);
     let [s0, s1, b0, b1, b2, b3, local @ ..] = *bytes.ok_or_else(flaw)?;
     let [n0, n1, n2, n3, n4, n5] = local;
     let node = u64::from_be_bytes([s0, s1, n0, n1, n2, n3, n4, n5]);

@@ -89,6 +89,11 @@ fn find(store: &Store, keyspace: u8, what: impl Fn(&[u8]) -> bool) -> (Vec<u8>, 
     found.expect("there is such a record")
 }
 
+/// What the keys of a node of the trunk begin with: shard, branch, number.
+fn of_trunk(node: &[u8]) -> Vec<u8> {
+    [&node[..2], &[0; 4], &node[2..8]].concat()
+}
+
 #[test]
 fn every_kind_of_damage_is_found() {
     use ProblemKind::{
@@ -111,7 +116,7 @@ fn every_kind_of_damage_is_found() {
 
     let found = store();
     let (_, value) = find(&found, ENTRY, |key| entry(key, b"large"));
-    let node = value[value.len() - 8..].to_vec();
+    let node = of_trunk(&value[value.len() - 8..]);
     let (key, _) = find(&found, NODE, |key| key.starts_with(&node));
     let problems = damage(&found, NODE, &key, None);
     assert!(
@@ -150,9 +155,9 @@ fn a_cycle_is_found() {
     let found = store();
     let (key, value) = find(&found, ENTRY, |key| key.ends_with(b"d"));
     let inside = found.stat("/d/e").expect("there").id.as_u64().to_be_bytes();
-    let to = [&inside[..], &key[8..]].concat();
-    let node = &value[value.len() - 8..];
-    let (node_key, record) = find(&found, NODE, |key| key.starts_with(node));
+    let to = [&of_trunk(&inside)[..], &key[12..]].concat();
+    let node = of_trunk(&value[value.len() - 8..]);
+    let (node_key, record) = find(&found, NODE, |key| key.starts_with(&node));
     let mut moved = record.clone();
     let parent = moved.len() - 8 - 2;
     moved[parent..parent + 8].copy_from_slice(&inside);
@@ -177,4 +182,55 @@ fn a_record_that_can_t_be_decoded_is_an_error_that_names_it() {
             .contains("expected a known format byte, got 9"),
         "{failure}"
     );
+}
+
+#[test]
+fn damage_of_a_branch_is_found() {
+    use ProblemKind::{DanglingEntry, WrongBranch, WrongCount, WrongLinks, WrongXattrs};
+    const BRANCH: u8 = 20;
+    let branched = || {
+        let found = store();
+        let (context, source) = (found.context(), path("/d"));
+        let made = found
+            .namespace
+            .create_branch(&context, &source, &path("/b"), None);
+        made.expect("branched");
+        found.put("/b/own", b"own").expect("put");
+        found.put("/b/f", b"other").expect("put");
+        found
+            .namespace
+            .check()
+            .expect("checks")
+            .verdict()
+            .expect("consistent");
+        found
+    };
+    // Records of the branch have its number after the shard.
+    let own = |key: &[u8]| key[..6] == [0, 0, 0, 0, 0, 1];
+    let found = branched();
+    let (key, _) = find(&found, ENTRY, |key| own(key) && key.ends_with(b"own"));
+    assert_eq!(damage(&found, ENTRY, &key, None), [WrongLinks, WrongCount]);
+
+    let found = branched();
+    let (key, _) = find(&found, NODE, own);
+    let problems = damage(&found, NODE, &key, Some(&[0]));
+    assert_eq!(problems, [DanglingEntry]);
+
+    let found = branched();
+    let (key, _) = find(&found, COUNTER, own);
+    assert_eq!(damage(&found, COUNTER, &key, None), [WrongCount]);
+
+    let found = branched();
+    let (key, _) = find(&found, NODE, own);
+    let attribute = [&key[..], b"user.x"].concat();
+    assert_eq!(damage(&found, 3, &attribute, Some(&[1])), [WrongXattrs]);
+
+    let found = branched();
+    let (key, _) = find(&found, BRANCH, |key| key[0] == 0);
+    assert_eq!(damage(&found, BRANCH, &key, None), [WrongBranch]);
+
+    let found = branched();
+    let (key, _) = find(&found, ENTRY, |key| key.ends_with(b"b"));
+    let problems = damage(&found, ENTRY, &key, None);
+    assert_eq!(problems, [WrongCount, WrongBranch]);
 }

@@ -1,6 +1,7 @@
 //! The namespace from outside: operations and their errors, garbage, concurrency, crashes, and a
 //! model.
 
+mod branches;
 mod damage;
 mod garbage;
 mod model;

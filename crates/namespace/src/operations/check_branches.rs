@@ -1,0 +1,336 @@
+//! The consistency check of branches: what a branch's own records say over what it inherits.
+//!
+//! It reads the own records of each branch and, for each, what lies below it: the cost is that of
+//! the changes, not of what the branch shows.
+
+use super::check::Recount;
+use crate::failure::{from_engine, malformed};
+use crate::layers::Layer;
+use crate::reader::Reader;
+use crate::records::branch::{self, BranchRecord};
+use crate::records::{
+    COUNTER, ENTRY, EntryRecord, NODE, NodeRecord, XATTR, branch_prefix, counter, is_whiteout,
+    spot_at,
+};
+use crate::spot::{Child, Met, Spot};
+use crate::{Namespace, ProblemKind};
+use bytes::Bytes;
+use nokv_engine::{Direction, KeyRange, Keyspace, Record};
+use nokv_shard::codec::Malformed;
+use nokv_shard::{Counter, Key};
+use nokv_types::{BranchId, Failure, NodeId, Version};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+impl Namespace {
+    /// Checks the own records of every branch that lives.
+    pub(super) fn check_branches(&self, at: Version, recount: &mut Recount) -> Result<(), Failure> {
+        let mut branches = Vec::new();
+        self.each(branch::KEYSPACE, at, |key, found| {
+            if key.first_chunk() == Some(&[0]) {
+                let record = BranchRecord::decode(&found.value)?;
+                branches.push((branch::id(key)?, record.resolved(found.version)));
+            }
+            Ok(())
+        })?;
+        let live: FxHashSet<BranchId> = branches.iter().map(|(id, _)| *id).collect();
+        for (id, record) in branches {
+            let reader = Reader {
+                at,
+                moves: None,
+                ..self.newest_reader()
+            };
+            let mut check = Check {
+                namespace: self,
+                reader,
+                root: Spot::live(record.root, id, at),
+                recount,
+                links: FxHashMap::default(),
+                counts: FxHashMap::default(),
+            };
+            check.hangs(&record)?;
+            check.entries()?;
+            check.nodes()?;
+            check.counters()?;
+            check.xattrs()?;
+        }
+        for id in std::mem::take(&mut recount.hung) {
+            if !live.contains(&id) {
+                let message = format!("an entry leads to branch {id}, which does not exist");
+                recount.problem(ProblemKind::WrongBranch, message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The check of one branch.
+struct Check<'a> {
+    namespace: &'a Namespace,
+    reader: Reader<'a>,
+    root: Spot,
+    recount: &'a mut Recount,
+    /// Names that the branch gives a node, minus those that it takes.
+    links: FxHashMap<NodeId, i64>,
+    /// Entries and subdirectories that the branch adds to a directory.
+    counts: FxHashMap<NodeId, (i64, i64)>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, kind: ProblemKind, message: &str) {
+        let branch = self.root.branch;
+        self.recount
+            .problem(kind, format!("in branch {branch}: {message}"));
+    }
+
+    fn is_orphan(&self, directory: NodeId) -> bool {
+        self.recount
+            .orphans
+            .contains(&(directory, self.root.branch))
+    }
+
+    /// The records of the branch in one keyspace.
+    fn own(&self, keyspace: Keyspace) -> Result<Vec<(Bytes, Record)>, Failure> {
+        let prefix = branch_prefix(self.namespace.shard().id(), self.root.branch);
+        let scan = self
+            .namespace
+            .engine()
+            .scan(
+                keyspace,
+                KeyRange::prefix(prefix),
+                self.root.at,
+                Direction::Forward,
+            )
+            .map_err(from_engine)?;
+        scan.map(|item| item.map_err(from_engine)).collect()
+    }
+
+    /// What the layers below show of a spot.
+    fn below(&self, node: NodeId) -> Result<Spot, Failure> {
+        let chain = self.reader.chain(self.root)?;
+        let below = chain.layers.get(1).copied().unwrap_or(Layer {
+            branch: BranchId::TRUNK,
+            at: self.root.at,
+        });
+        Ok(Spot {
+            node,
+            branch: below.branch,
+            at: below.at,
+            met: Met::Live,
+        })
+    }
+
+    /// The branch is where its record says.
+    fn hangs(&mut self, record: &BranchRecord) -> Result<(), Failure> {
+        let (above, directory) = record.above;
+        let lives = above == BranchId::TRUNK
+            || crate::layers::read(self.reader.engine, above, self.root.at)?.is_some();
+        let directory = Spot::live(directory, above, self.root.at);
+        let entry = match lives {
+            true => self.reader.entry(directory, &record.name)?,
+            // It goes with the branch that it hangs in.
+            false => return Ok(()),
+        };
+        if entry.is_none_or(|found| found.record.spot != self.root) {
+            self.problem(ProblemKind::WrongBranch, "it is not where its record says");
+        }
+        if self.reader.node_record(self.root)?.is_none() {
+            self.problem(ProblemKind::WrongBranch, "its root does not exist");
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self) -> Result<(), Failure> {
+        for (key, found) in self.own(ENTRY)? {
+            let key = Key::new(ENTRY, &key);
+            let flaw = |flaw: Malformed| malformed(&key, &flaw);
+            let (directory, _) = spot_at(key.bytes(), 0).map_err(flaw)?;
+            let name = EntryRecord::name(key.bytes()).map_err(flaw)?;
+            self.recount.report.entries += 1;
+            let spot = self.root.with_node(directory);
+            let before = self.reader.entry(self.below(directory)?, &name)?;
+            let before = before.map(|found| found.record);
+            let now = match is_whiteout(self.root.branch, &found.value) {
+                true => None,
+                false => self.reader.entry(spot, &name)?.map(|found| found.record),
+            };
+            if let Some(child) = now {
+                self.leads(spot, &name.to_string(), &child)?;
+            }
+            self.count(directory, before.as_ref(), -1);
+            self.count(directory, now.as_ref(), 1);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, directory: NodeId, child: Option<&Child>, by: i64) {
+        let Some(child) = child else { return };
+        let counts = self.counts.entry(directory).or_default();
+        counts.0 += by;
+        counts.1 += i64::from(child.is_directory()) * by;
+        *self.links.entry(child.node()).or_insert(0) += by;
+    }
+
+    /// An own entry leads from a live directory to a node of its kind.
+    fn leads(&mut self, directory: Spot, name: &str, child: &Child) -> Result<(), Failure> {
+        let shown = format!("entry {name} of directory {}", directory.node);
+        let parent = self.reader.node_record(directory)?;
+        if !parent.is_some_and(|found| found.record.is_directory())
+            && !self.is_orphan(directory.node)
+        {
+            let message = format!("{shown} is in no directory");
+            self.problem(ProblemKind::DanglingEntry, &message);
+        }
+        if child.is_branch_root(&directory) {
+            if child.spot.met == Met::Live {
+                self.recount.hung.push(child.spot.branch);
+            }
+            return Ok(());
+        }
+        match self.reader.node_record(child.spot)? {
+            Some(found) if found.record.kind == child.kind => {}
+            _ => {
+                let message = format!("{shown} leads to no node of its kind");
+                self.problem(ProblemKind::DanglingEntry, &message);
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes(&mut self) -> Result<(), Failure> {
+        let mut links = std::mem::take(&mut self.links);
+        for (key, found) in self.own(NODE)? {
+            let key = Key::new(NODE, &key);
+            let flaw = |flaw: Malformed| malformed(&key, &flaw);
+            let (node, _) = spot_at(key.bytes(), 0).map_err(flaw)?;
+            let delta = links.remove(&node).unwrap_or(0);
+            if is_whiteout(self.root.branch, &found.value) {
+                self.gone(node, delta)?;
+                continue;
+            }
+            let record = NodeRecord::decode(&found.value).map_err(flaw)?;
+            self.node(node, &record, delta)?;
+        }
+        for (node, delta) in links {
+            let directory = self
+                .reader
+                .node_record(self.root.with_node(node))?
+                .is_some_and(|found| found.record.is_directory());
+            if delta != 0 && !directory {
+                let message = format!("node {node} does not count the names it has");
+                self.problem(ProblemKind::WrongLinks, &message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing leads to a node that the branch took away.
+    fn gone(&mut self, node: NodeId, delta: i64) -> Result<(), Failure> {
+        let below = self.below(node)?;
+        let Some(found) = self.reader.node_record(below)? else {
+            return Ok(());
+        };
+        let names = match found.record.is_directory() {
+            false => i64::from(found.record.links) + delta,
+            true => match self.reader.parent_of(below, &found.record)? {
+                None => 1,
+                Some((parent, name)) => {
+                    let entry = self.reader.entry(self.root.with_node(parent.node), &name)?;
+                    i64::from(entry.is_some_and(|found| found.record.node() == node))
+                }
+            },
+        };
+        if names != 0 {
+            let message = format!("{names} entries lead to node {node}, which does not exist");
+            self.problem(ProblemKind::DanglingEntry, &message);
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: NodeId, record: &NodeRecord, delta: i64) -> Result<(), Failure> {
+        let spot = self.root.with_node(node);
+        if record.is_directory() {
+            let parent = self.reader.parent_of(spot, record)?;
+            let entry = match &parent {
+                Some((parent, name)) => self.reader.entry(*parent, name)?,
+                None => None,
+            };
+            if spot != self.root && entry.is_none_or(|found| found.record.spot != spot) {
+                let message = format!("directory {node} is not where its record says");
+                self.problem(ProblemKind::WrongPlace, &message);
+            }
+        } else {
+            let below = self.reader.node_record(self.below(node)?)?;
+            let before = below.map_or(0, |found| i64::from(found.record.links));
+            if before + delta != i64::from(record.links) {
+                let message = format!(
+                    "node {node} counts {} names, has {}",
+                    record.links,
+                    before + delta
+                );
+                self.problem(ProblemKind::WrongLinks, &message);
+            }
+        }
+        let xattrs = self.reader.xattr_names(spot)?.len();
+        if xattrs != record.xattrs as usize {
+            let message = format!(
+                "node {node} counts {} extended attributes, has {xattrs}",
+                record.xattrs
+            );
+            self.problem(ProblemKind::WrongXattrs, &message);
+        }
+        Ok(())
+    }
+
+    fn counters(&mut self) -> Result<(), Failure> {
+        let mut counts = std::mem::take(&mut self.counts);
+        for (key, found) in self.own(COUNTER)? {
+            let key = Key::new(COUNTER, &key);
+            let flaw = |flaw: Malformed| malformed(&key, &flaw);
+            let (directory, _) = spot_at(key.bytes(), 0).map_err(flaw)?;
+            let stored = Counter::decode(&found.value).map_err(flaw)?;
+            let stored = (
+                stored.sum(counter::ENTRIES),
+                stored.sum(counter::SUBDIRECTORIES),
+            );
+            let counted = counts.remove(&directory).unwrap_or_default();
+            self.counted(directory, stored, counted)?;
+        }
+        for (directory, counted) in counts {
+            self.counted(directory, (0, 0), counted)?;
+        }
+        Ok(())
+    }
+
+    fn counted(
+        &mut self,
+        directory: NodeId,
+        stored: (i64, i64),
+        counted: (i64, i64),
+    ) -> Result<(), Failure> {
+        // The counter of a directory that is gone, or being taken apart, says nothing.
+        let lives = self
+            .reader
+            .node_record(self.root.with_node(directory))?
+            .is_some();
+        if lives && stored != counted && !self.is_orphan(directory) {
+            let message =
+                format!("directory {directory} counts {stored:?} more, has {counted:?} more");
+            self.problem(ProblemKind::WrongCount, &message);
+        }
+        Ok(())
+    }
+
+    /// An attribute of its own belongs to a node record of its own.
+    fn xattrs(&mut self) -> Result<(), Failure> {
+        for (key, _) in self.own(XATTR)? {
+            let key = Key::new(XATTR, &key);
+            let (node, _) = spot_at(key.bytes(), 0).map_err(|flaw| malformed(&key, &flaw))?;
+            let spot = self.root.with_node(node);
+            if !self.reader.look_node(spot)?.own {
+                let message = format!("node {node} has an extended attribute but no record");
+                self.problem(ProblemKind::WrongXattrs, &message);
+            }
+        }
+        Ok(())
+    }
+}

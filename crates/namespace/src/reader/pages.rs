@@ -243,12 +243,14 @@ impl Reader<'_> {
     }
 }
 
+/// What one layer says of a name; `None`: a whiteout.
+type Said = (Name, Option<Found<EntryRecord>>);
+
 /// One layer's part of a directory.
 struct LayerScan {
     layer: Layer,
     scan: Scan,
-    /// The next entry; `None` for a whiteout.
-    next: Option<(Name, Option<Found<EntryRecord>>)>,
+    next: Option<Said>,
 }
 
 /// The entries of a directory, layers merged.
@@ -308,7 +310,7 @@ impl LayerScans {
 
 impl LayerScan {
     /// Takes the next entry.
-    fn advance(&mut self) -> Result<Option<(Name, Option<Found<EntryRecord>>)>, Failure> {
+    fn advance(&mut self) -> Result<Option<Said>, Failure> {
         let keyspace = EntryRecord::KEYSPACE;
         let following = match self.scan.next().transpose().map_err(from_engine)? {
             None => None,

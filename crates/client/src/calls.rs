@@ -146,11 +146,10 @@ impl Client {
     /// A whole directory, all pages at one version.
     pub async fn read_dir_all(&self, path: &NsPath) -> Result<Page, Failure> {
         let mut whole = self.read_dir(path, None, PAGE_ENTRIES).await?;
-        let (at_version, directory) = (self.at(whole.version), whole.directory.id);
+        let at_version = self.at(whole.version);
         while let Some(after) = whole.next.take() {
-            let target = Target::Node(directory);
             let page = at_version
-                .read_dir_of(target, Some(&after), PAGE_ENTRIES)
+                .read_dir_of(Target::Path(path), Some(&after), PAGE_ENTRIES)
                 .await?;
             whole.entries.extend(page.entries);
             whole.next = page.next;

@@ -1,11 +1,11 @@
 //! Everything below a directory, at one version.
 //!
-//! Invariants: every directory is read by its node, so a rename above it changes nothing; memory is
-//! one page for each level.
+//! Invariants: all is read at one version, so a rename meanwhile changes nothing, and by path,
+//! which leads into branches too; memory is one page for each level.
 
 use crate::Client;
 use nokv_namespace::{DirEntry, Follow, Node, Target};
-use nokv_types::{Failure, Name, NodeId, NodeKind, NsPath, Version};
+use nokv_types::{Failure, Name, NodeKind, NsPath, Version};
 use std::fmt;
 
 /// Entries of one page.
@@ -33,7 +33,6 @@ pub struct Walk {
 /// A directory being read.
 struct Level {
     path: NsPath,
-    node: NodeId,
     entries: std::vec::IntoIter<DirEntry>,
     next: Option<Name>,
 }
@@ -85,13 +84,12 @@ impl Walk {
                 node,
             });
         }
-        let target = Target::Node(node.id);
+        let target = Target::Path(&path);
         let page = self.client.read_dir_of(target, None, PAGE_ENTRIES).await?;
         self.version = page.version;
         self.client = self.client.at(page.version);
         self.levels.push(Level {
             path: path.clone(),
-            node: node.id,
             entries: page.entries.into_iter(),
             next: page.next,
         });
@@ -113,7 +111,7 @@ impl Walk {
                     self.levels.pop();
                     continue;
                 };
-                let target = Target::Node(level.node);
+                let target = Target::Path(&level.path);
                 let page = self
                     .client
                     .read_dir_of(target, Some(&after), PAGE_ENTRIES)
@@ -124,11 +122,10 @@ impl Walk {
             };
             let path = level.path.join(&name)?;
             if node.attributes.kind == NodeKind::Directory {
-                let target = Target::Node(node.id);
+                let target = Target::Path(&path);
                 let page = self.client.read_dir_of(target, None, PAGE_ENTRIES).await?;
                 self.levels.push(Level {
                     path: path.clone(),
-                    node: node.id,
                     entries: page.entries.into_iter(),
                     next: page.next,
                 });

@@ -188,7 +188,7 @@ impl Planner {
             }
             NodeKind::File => Content::File(None),
             NodeKind::Symlink => {
-                let link = Target::Node(node.id);
+                let link = Target::Path(&path);
                 Content::Link(self.walk.client().read_link_of(link).await?.to_vec())
             }
             NodeKind::Fifo
@@ -230,7 +230,7 @@ impl Planner {
         while !rest.is_empty() {
             let targets: Vec<_> = rest
                 .iter()
-                .map(|index| Target::Node(batch.items[*index].node.id))
+                .map(|index| Target::Path(&batch.items[*index].path))
                 .collect();
             let found = self.walk.client().bodies_of(&targets).await?;
             if found.is_empty() {

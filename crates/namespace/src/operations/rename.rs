@@ -7,8 +7,8 @@
 //! | a file | moves | replaces it; nothing happens if both are the same node | `IsDirectory` |
 //! | b directory | moves | `NotDirectory` | replaces it if empty, else `NotEmpty` |
 //!
-//! Between branches nothing moves (`CrossesBoundary`, as `EXDEV` of POSIX). The root of a branch may
-//! move within the branch that it hangs in.
+//! Between branches nothing moves (`CrossesBoundary`, as `EXDEV` of POSIX). The root of a branch
+//! may move within the branch that it hangs in.
 //!
 //! With `NoReplace` any target is `AlreadyExists`; with `Exchange` both must exist and change
 //! places. A directory never goes below itself: the ancestors of the target are looked at, and the

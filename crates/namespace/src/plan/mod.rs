@@ -20,8 +20,8 @@
 //! In a branch, (a) to (d) are checks of the branch's own record or of its absence: what lies below
 //! is the past.
 //!
-//! [`state`] holds what was read and changed; [`entries`], [`nodes`], [`bodies`] and [`branches`] are the verbs;
-//! [`compile`] makes the command.
+//! [`state`] holds what was read and changed; [`entries`], [`nodes`], [`bodies`] and [`branches`]
+//! are the verbs; [`compile`] makes the command.
 
 mod bodies;
 mod branches;

@@ -7,10 +7,11 @@
 //!   branch rests on it: the present one by the record, the former ones by a *former base* each.
 //!
 //! **Shapes**: key `00`, branch (4): format, mount varint, parent varint, base varint (0: this
-//! record), since when varint (0: this record), root (8), then its place: branch varint, directory (8), name; created, milliseconds,
-//! varint. Key `01`, branch (4): counter, slot 0 commands that changed the branch. Key `02`, branch
-//! (4), first version of the life of a base (8): format, base (8), end varint (0: this record).
-//! Key `03`, branch (4): a removed branch whose records are still to be reclaimed: empty.
+//! record), since when varint (0: this record), root (8), then its place: branch varint, directory
+//! (8), name; created, milliseconds, varint. Key `01`, branch (4): counter, slot 0 commands that
+//! changed the branch. Key `02`, branch (4), first version of the life of a base (8): format, base
+//! (8), end varint (0: this record). Key `03`, branch (4): a removed branch whose records are still
+//! to be reclaimed: empty.
 
 use super::{BRANCH, FORMAT, Moment};
 use bytes::Bytes;

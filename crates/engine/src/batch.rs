@@ -38,6 +38,7 @@ pub struct Batch {
     version: Option<u64>,
     version_max: u64,
     value_bytes_max: usize,
+    applied_index: Option<u64>,
     refused: Option<String>,
 }
 
@@ -101,6 +102,22 @@ impl Batch {
         }
     }
 
+    /// Says that the batch is what entry `index` of an external log does ([`crate::LogMode`]). A
+    /// batch with an index may be empty: the entry does nothing.
+    ///
+    /// **Guarantees**: a batch whose index is not above that of one that was written is taken as
+    /// written already, and ignored: to apply a part of the log again is harmless. **Concurrency**:
+    /// for that, the batches of a log are written in its order, by one caller at a time.
+    pub fn set_applied_index(&mut self, index: u64) {
+        self.applied_index = Some(index);
+    }
+
+    /// The index in an external log, if one was set.
+    #[must_use]
+    pub fn applied_index(&self) -> Option<u64> {
+        self.applied_index
+    }
+
     /// The size in the log, without the head of its record.
     #[must_use]
     pub fn byte_count(&self) -> usize {
@@ -126,6 +143,7 @@ impl Batch {
         self.version = None;
         self.version_max = 0;
         self.value_bytes_max = 0;
+        self.applied_index = None;
         self.refused = None;
     }
 

@@ -62,10 +62,10 @@ pub use db::{CommitPoint, Engine, Scan};
 pub use error::Error;
 pub use keyspace::{KEY_BYTES_MAX, Keyspace, VALUE_BYTES_MAX};
 pub use nokv_art::Structure;
-pub use options::{Access, Compression, Durability, Options, Retention};
+pub use options::{Access, Compression, Durability, LogMode, Options, Retention};
 pub use range::{Direction, KeyRange};
 pub use record::{Record, Value};
-pub use stats::{LevelStats, Stats, Verification};
+pub use stats::{HotKeyStats, LevelStats, Stats, Verification};
 pub use transfer::{
     Export, ExportOptions, IngestOptions, Ingested, SinkOptions, TableSink, Transfer,
 };

@@ -27,6 +27,20 @@ pub enum Access {
     ReadOnly,
 }
 
+/// Which log makes writes durable. A store keeps the mode that it was made with
+/// ([`crate::Engine::into_external_log`] is the one way out).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum LogMode {
+    /// The store's own write-ahead log.
+    #[default]
+    Own,
+    /// A log outside, such as that of a replicated state machine: nothing is written before a
+    /// memtable is flushed, and [`Durability`] says nothing. Each batch carries the index of its
+    /// entry in that log ([`crate::Batch::set_applied_index`]); after opening, the entries above
+    /// [`crate::Engine::applied_index`] are to be applied again.
+    External,
+}
+
 /// How blocks of tables are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Compression {
@@ -44,6 +58,8 @@ pub enum Compression {
 pub struct Options {
     /// Whether to make, change or only read the store.
     pub access: Access,
+    /// Which log makes writes durable.
+    pub log: LogMode,
     /// A memtable is flushed at this size, bytes.
     pub memtable_bytes: usize,
     /// The structure of the memtable.
@@ -52,6 +68,10 @@ pub struct Options {
     pub immutables_max: usize,
     /// A segment of the log is full at this size, bytes.
     pub segment_bytes: u64,
+    /// The most that the log should take on disk, bytes: above it the memtable that needs its
+    /// oldest segment is flushed whatever its size, and writers are slowed down until, at twice as
+    /// much, they wait. `None` for four segments and all memtables.
+    pub log_bytes_max: Option<u64>,
     /// Cache of blocks, bytes.
     pub cache_bytes: usize,
     /// A block of a table, bytes before compression.
@@ -97,6 +117,7 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let small = self.memtable_bytes < Self::MEMTABLE_BYTES_MIN
             || self.segment_bytes < Self::MEMTABLE_BYTES_MIN as u64
+            || self.log_bytes_max() < Self::MEMTABLE_BYTES_MIN as u64
             || self.block_bytes < 256
             || self.table_bytes < 4096
             || self.level_base_bytes < 4096;
@@ -115,12 +136,22 @@ impl Options {
         }
         Ok(())
     }
+
+    /// The most that the log should take on disk, bytes.
+    pub(crate) fn log_bytes_max(&self) -> u64 {
+        self.log_bytes_max.unwrap_or_else(|| {
+            let memtables = (self.immutables_max as u64 + 1) * self.memtable_bytes as u64;
+            self.segment_bytes * 4 + memtables
+        })
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             access: Access::Create,
+            log: LogMode::Own,
+            log_bytes_max: None,
             memtable_bytes: 64 << 20,
             structure: nokv_art::Structure::Art,
             immutables_max: 3,

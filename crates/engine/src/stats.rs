@@ -1,5 +1,7 @@
 //! Figures of a running engine.
 
+use crate::Keyspace;
+
 /// One level of tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LevelStats {
@@ -7,6 +9,19 @@ pub struct LevelStats {
     pub table_count: u64,
     /// Their size on disk, bytes.
     pub bytes: u64,
+}
+
+/// A key that is read often.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HotKeyStats {
+    /// Its keyspace.
+    pub keyspace: Keyspace,
+    /// The key.
+    pub key: Vec<u8>,
+    /// Samples of it, recent ones weighing more: at most this,
+    pub sample_count: u64,
+    /// and at least so many less.
+    pub sample_error: u64,
 }
 
 /// A snapshot of counters and gauges. Counters run since the store was opened.
@@ -32,6 +47,9 @@ pub struct Stats {
     pub log_bytes: u64,
     /// Syncs of the log.
     pub sync_count: u64,
+    /// Since when the log has been over [`crate::Options::log_bytes_max`], milliseconds since
+    /// 1970; `None` when it is not.
+    pub log_pinned_since_millis: Option<u64>,
     /// Memtables flushed.
     pub flush_count: u64,
     /// Bytes written by flushes.
@@ -64,6 +82,9 @@ pub struct Stats {
     pub cache_hit_count: u64,
     /// Lookups that went to the device.
     pub cache_miss_count: u64,
+    /// The keys that are read most by [`crate::Engine::get`] and [`crate::Engine::multi_get`],
+    /// hottest first: estimates from samples.
+    pub hot_keys: Vec<HotKeyStats>,
 }
 
 /// What [`crate::Engine::verify`] looked at.

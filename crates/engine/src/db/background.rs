@@ -35,7 +35,12 @@ impl Core {
                 .spawn(name, Box::new(move || own.run_thread(work)))
                 .map_err(|error| Error::io("starting the threads of", &core.dir, error))
         };
-        let mut threads = vec![spawn("nokv-flush", Self::flush_one)?];
+        let mut threads = vec![spawn("nokv-flush", |core, writing| {
+            if core.watch_log(writing) {
+                core.seal_active(writing);
+            }
+            core.flush_one(writing)
+        })?];
         for _ in 0..core.compaction_threads() {
             threads.push(spawn("nokv-compact", |core, writing| {
                 let effort = core.effort(writing);

@@ -20,12 +20,13 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{
     background::Progress, compact::Compactions, removals::Removals, throttle::Pacer, view::View,
-    write::Pending,
+    watchdog::LogWatch, write::Pending,
 };
 use crate::{
-    Error, Options, Retention,
+    Error, LogMode, Options, Retention,
     cache::BlockCache,
     compaction::RateLimiter,
+    hot_keys::{HotKeys, HotKeysOptions},
     manifest::Manifest,
     mark::Mark,
     moment::present,
@@ -46,6 +47,10 @@ pub(super) struct Core {
     install: Mutex<()>,
     /// Versions up to it are of batches that are complete in the memtable.
     pub(super) visible: AtomicU64,
+    /// The highest index of an external log up to which all is in tables.
+    pub(super) applied_index: AtomicU64,
+    /// Which keys are read most.
+    pub(super) hot_keys: HotKeys,
     pub(super) retention: Mutex<Arc<Retention>>,
     pub(super) writing: Option<Writing>,
     pub(super) cache: Arc<BlockCache>,
@@ -72,6 +77,9 @@ pub(super) struct Writing {
     pub(super) pacer: Pacer,
     /// Set when the store is closed: a compaction ends early.
     pub(super) cancel: AtomicBool,
+    /// The highest index of an external log that was written.
+    pub(super) applied: AtomicU64,
+    pub(super) log_watch: Mutex<LogWatch>,
     pub(super) manifest: Mutex<Manifest>,
     pub(super) signal: Mutex<Signal>,
     /// Told when there may be work for a thread.
@@ -117,7 +125,7 @@ impl Core {
     pub(super) fn new(
         (env, dir, options): (&Env, &Path, Options),
         (view, cache): (View, Arc<BlockCache>),
-        visible: u64,
+        (visible, applied_index): (u64, u64),
         writing: Option<Writing>,
         lock: FileLock,
     ) -> Self {
@@ -130,6 +138,8 @@ impl Core {
             view: ArcSwap::from_pointee(view),
             install: Mutex::new(()),
             visible: AtomicU64::new(visible),
+            applied_index: AtomicU64::new(applied_index),
+            hot_keys: HotKeys::new(HotKeysOptions::default()),
             retention: Mutex::new(Arc::new(Retention::default())),
             writing,
             cache,
@@ -175,14 +185,19 @@ impl Core {
         let appender = writing.commit.lock();
         let outcome = writing.log.sync(writing.log.appended());
         drop(appender);
-        if outcome.is_ok() && self.view.load().active.byte_count() > CLOSE_FLUSH_BYTES {
+        let is_worth_it = match self.options.log {
+            LogMode::Own => self.view.load().active.byte_count() > CLOSE_FLUSH_BYTES,
+            // Whatever stays in memory is applied again from far away.
+            LogMode::External => true,
+        };
+        if outcome.is_ok() && is_worth_it {
             self.flush_at_close(writing);
         }
         writing.mark.sync();
         outcome
     }
 
-    /// Everything is in the log already, so a failure costs only time at the next open.
+    /// Everything is in a log already, so a failure costs only time at the next open.
     fn flush_at_close(&self, writing: &Writing) {
         self.seal_active(writing);
         loop {

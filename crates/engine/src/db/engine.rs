@@ -62,7 +62,9 @@ impl Engine {
     ) -> Result<Option<Record>, Error> {
         let (core, visible) = self.reading()?;
         let moment = Moment::new(at.as_u64(), visible, &*core.env.clock);
-        core.view.load().get(&keyspace.internal_key(key), &moment)
+        let key = keyspace.internal_key(key);
+        core.hot_keys.observe(&key);
+        core.view.load().get(&key, &moment)
     }
 
     /// [`Engine::get`] of each key, all at the same state.
@@ -78,9 +80,12 @@ impl Engine {
         let (core, visible) = self.reading()?;
         let moment = Moment::new(at.as_u64(), visible, &*core.env.clock);
         let view = core.view.load();
-        keys.iter()
-            .map(|key| view.get(&keyspace.internal_key(key), &moment))
-            .collect()
+        let get = |key: &&[u8]| {
+            let key = keyspace.internal_key(key);
+            core.hot_keys.observe(&key);
+            view.get(&key, &moment)
+        };
+        keys.iter().map(get).collect()
     }
 
     /// The entries of a range at one version.
@@ -134,6 +139,32 @@ impl Engine {
     #[must_use]
     pub fn last_version(&self) -> Version {
         Version::from_u64(self.handle.core.visible.load(Ordering::Acquire))
+    }
+
+    /// Of a store with an external log: everything up to this index of it is durable here, so the
+    /// log must be kept, and after opening applied again, from the next one on. 0 for a store with
+    /// a log of its own.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        self.handle.core.applied_index.load(Ordering::Acquire)
+    }
+
+    /// Turns a store with a log of its own over to an external log, whose entries up to
+    /// `applied_index` are in the store already; then closes it. From then on it opens only with
+    /// [`crate::LogMode::External`]. There is no way back.
+    ///
+    /// # Errors
+    /// `Invalid` when there are other handles, or the store has an external log; what
+    /// [`Engine::flush`] and [`Engine::close`] return. The store is closed in any case.
+    pub fn into_external_log(mut self, applied_index: u64) -> Result<(), Error> {
+        let Some(handle) = Arc::get_mut(&mut self.handle) else {
+            let message = "a store with other handles can't be turned over: drop them first";
+            return Err(Error::Invalid(message.to_owned()));
+        };
+        // Nobody else can write from here on.
+        handle.core.flush()?;
+        handle.core.turn_over(applied_index)?;
+        handle.close()
     }
 
     /// Says which versions compaction must keep from now on. Until it is said after opening, all
@@ -214,6 +245,13 @@ impl Engine {
     /// The store, for the parts of the crate that work on it as a whole.
     pub(super) fn core(&self) -> &Core {
         &self.handle.core
+    }
+
+    /// What the log counts as its bytes on disk.
+    #[cfg(test)]
+    pub(crate) fn log_bytes_for_test(&self) -> u64 {
+        let writing = self.handle.core.writing.as_ref();
+        writing.map_or(0, |writing| writing.log.disk_bytes())
     }
 
     /// The store, and the newest version whose batch is complete: reads see whole batches only.

@@ -3,7 +3,7 @@
 //! Invariants: memtables are flushed oldest first, so the log that is needed always is its end; a
 //! table is durable, with its name, before the manifest says it; the log is cut only after.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     background::Progress,
@@ -13,7 +13,7 @@ use super::{
     tables::open_table,
 };
 use crate::{
-    Error,
+    Error, LogMode,
     manifest::{Edit, TableMeta},
     wal::LogStart,
 };
@@ -32,7 +32,9 @@ impl Core {
     /// Seals the active memtable, if there is something in it.
     pub(super) fn seal_active(&self, writing: &Writing) {
         let mut appender = writing.commit.lock();
-        if !self.view.load().active.is_empty() {
+        let view = self.view.load();
+        if !view.active.is_empty() || view.active.applied_index() > 0 {
+            drop(view);
             self.switch_memory(writing, &mut appender);
         }
     }
@@ -83,9 +85,11 @@ impl Core {
             Ok((0, table))
         };
         let tables = metas.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+        let applied_index = memory.applied_index();
         let edit = Edit {
             log_start: Some(log_start),
             last_version: Some(memory.version_max()),
+            applied_index: (applied_index > 0).then_some(applied_index),
             added: metas.into_iter().map(|meta| (0, meta)).collect(),
             ..Edit::default()
         };
@@ -95,10 +99,26 @@ impl Core {
             view.sealed.retain(|other| !Arc::ptr_eq(other, memory));
             view.tables = Arc::new(view.tables.changed(&[], tables));
         });
+        self.applied_index
+            .fetch_max(applied_index, Ordering::AcqRel);
         drop(manifest);
         writing
             .log
             .release_before(log_start.segment, &|path| self.remove_quietly(path));
         Ok(())
+    }
+
+    /// From now on an external log makes writes durable. Everything is in tables, and nobody
+    /// writes.
+    pub(super) fn turn_over(&self, applied_index: u64) -> Result<(), Error> {
+        if self.options.log == LogMode::External {
+            let message = "the store has an external log already";
+            return Err(Error::Invalid(message.to_owned()));
+        }
+        let edit = Edit {
+            applied_index: Some(applied_index),
+            ..Edit::default()
+        };
+        self.writing()?.manifest.lock().commit(&edit)
     }
 }

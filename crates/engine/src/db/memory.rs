@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     /// What its pointers lead to, and what those of writes that failed would have.
     value_refs: Mutex<ValueRefs>,
     value_bytes: AtomicU64,
+    /// The highest index of an external log in it; 0 for none.
+    applied_index: AtomicU64,
     /// Where in the log it begins.
     pub(crate) start: LogStart,
 }
@@ -70,6 +72,7 @@ impl Memory {
             version_max: AtomicU64::new(0),
             value_refs: Mutex::default(),
             value_bytes: AtomicU64::new(0),
+            applied_index: AtomicU64::new(0),
             start,
         }
     }
@@ -117,6 +120,16 @@ impl Memory {
     /// The highest version in it.
     pub(crate) fn version_max(&self) -> u64 {
         self.version_max.load(Ordering::Acquire)
+    }
+
+    /// The highest index of an external log in it; 0 for none.
+    pub(crate) fn applied_index(&self) -> u64 {
+        self.applied_index.load(Ordering::Acquire)
+    }
+
+    /// Notes that what is in it goes up to this index of an external log.
+    pub(crate) fn note_applied(&self, index: u64) {
+        self.applied_index.store(index, Ordering::Release);
     }
 
     /// Applies the payload of a batch.

@@ -33,6 +33,7 @@ mod throttle;
 mod values;
 mod verify_values;
 mod view;
+mod watchdog;
 mod write;
 
 #[cfg(test)]
@@ -40,7 +41,11 @@ mod crash_test;
 #[cfg(test)]
 mod expiry_test;
 #[cfg(test)]
+mod external_test;
+#[cfg(test)]
 mod values_test;
+#[cfg(test)]
+mod watchdog_test;
 
 pub(crate) use capture::Capture;
 pub use engine::{CommitPoint, Engine};

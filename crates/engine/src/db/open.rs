@@ -5,7 +5,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use nokv_env::{Env, FileLock};
@@ -21,7 +24,7 @@ use super::{
     view::View,
 };
 use crate::{
-    Access, Error, Options,
+    Access, Error, LogMode, Options,
     cache::BlockCache,
     manifest::{Manifest, State, manifest_number},
     mark::{Mark, Promise},
@@ -94,12 +97,14 @@ fn open_read_only(
         });
     };
     let mut replay = Replay::new(env, dir, &options, &state)?;
-    replay.run(env, dir, &state, promise, Repair::Forbidden)?;
+    if state.log_mode() == LogMode::Own {
+        replay.run(env, dir, &state, promise, Repair::Forbidden)?;
+    }
     let version = replay.version_max.max(state.last_version);
     Ok(Core::new(
         (env, dir, options),
         (replay.view, replay.cache),
-        version,
+        (version, state.applied_index.unwrap_or(0)),
         None,
         lock,
     ))
@@ -118,12 +123,16 @@ fn open_writing(
         None => create(env, dir, &options, &mark, promise)?,
     };
     let state = manifest.state().clone();
+    check_log_mode(dir, options.log, state.log_mode())?;
     let mut replay = Replay::new(env, dir, &options, &state)?;
-    let recovered = replay.run(env, dir, &state, promise, Repair::Allowed)?;
+    let recovered = match options.log {
+        LogMode::Own => replay.run(env, dir, &state, promise, Repair::Allowed)?,
+        LogMode::External => Recovered::nothing(state.log_start),
+    };
     remove_garbage(env, dir, &manifest)?;
-    let segment_bytes = options.segment_bytes;
     let values = replay.open_values(env, dir)?;
-    let (log, appender) = Log::open(env, dir, segment_bytes, Arc::clone(&mark), &recovered)?;
+    let log_options = (options.segment_bytes, options.log);
+    let (log, appender) = Log::open(env, dir, log_options, Arc::clone(&mark), &recovered)?;
     let writing = Writing {
         log: log.with_values(Arc::clone(values.unsynced())),
         values,
@@ -134,6 +143,8 @@ fn open_writing(
         compactions: Compactions::default(),
         pacer: Pacer::default(),
         cancel: AtomicBool::new(false),
+        applied: AtomicU64::new(state.applied_index.unwrap_or(0)),
+        log_watch: Mutex::default(),
         manifest: Mutex::new(manifest),
         signal: Mutex::new(Signal::default()),
         work: Condvar::new(),
@@ -149,10 +160,26 @@ fn open_writing(
     Ok(Core::new(
         (env, dir, options),
         (replay.view, replay.cache),
-        version,
+        (version, state.applied_index.unwrap_or(0)),
         Some(writing),
         lock,
     ))
+}
+
+/// A store that is fed by an outside log must not begin a log of its own, nor the other way round:
+/// each would miss what is in the other.
+fn check_log_mode(dir: &Path, asked: LogMode, own: LogMode) -> Result<(), Error> {
+    let dir = dir.display();
+    match (asked, own) {
+        (LogMode::Own, LogMode::Own) | (LogMode::External, LogMode::External) => Ok(()),
+        (LogMode::Own, LogMode::External) => Err(Error::Invalid(format!(
+            "the store {dir} is fed by an external log: open it with LogMode::External"
+        ))),
+        (LogMode::External, LogMode::Own) => Err(Error::Invalid(format!(
+            "the store {dir} has a log of its own: open it with LogMode::Own, or turn it over to \
+             an external log with Engine::into_external_log"
+        ))),
+    }
 }
 
 /// Makes a store, unless there are files of one that lost its `CURRENT`.
@@ -196,7 +223,7 @@ fn create(
             dir: dir.display().to_string(),
         });
     }
-    Manifest::create(env, dir, mark)
+    Manifest::create(env, dir, mark, options.log)
 }
 
 /// Removes what an unfinished flush, compaction or rewrite left.
@@ -207,8 +234,11 @@ fn remove_garbage(env: &Env, dir: &Path, manifest: &Manifest) -> Result<(), Erro
         .map_err(|error| Error::io("listing", dir, error))?;
     for entry in entries {
         let table = table_number(&entry.name).is_some_and(|n| !manifest.state().has_table(n));
+        // Those of a store that was turned over to an external log: all of them is in tables.
+        let segment = manifest.state().log_mode() == LogMode::External
+            && segment_number(&entry.name).is_some();
         let other = manifest_number(&entry.name).is_some_and(|n| n != manifest.number());
-        if table || other {
+        if table || other || segment {
             let path = dir.join(&entry.name);
             env.files
                 .remove(&path)

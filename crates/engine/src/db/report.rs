@@ -3,7 +3,13 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::core::Core;
-use crate::{Error, Retention, Stats, Verification, vlog::FileUse, wal::segment_number};
+use crate::{
+    Error, HotKeyStats, Keyspace, Retention, Stats, Verification, hot_keys::HotKey, vlog::FileUse,
+    wal::segment_number,
+};
+
+/// Hot keys that are told; more are not worth an operator's look.
+const HOT_KEY_COUNT: usize = 16;
 
 impl Core {
     pub(super) fn set_retention(&self, mut retention: Retention) {
@@ -39,6 +45,7 @@ impl Core {
             group_count: log.group_count,
             log_bytes: log.log_bytes,
             sync_count: log.sync_count,
+            log_pinned_since_millis: self.log_pinned_since_millis(),
             flush_count: load(&counters.flushes),
             flush_bytes: load(&counters.flush_bytes),
             compaction_count: load(&counters.compactions),
@@ -57,7 +64,29 @@ impl Core {
             cache_bytes: cache.bytes,
             cache_hit_count: cache.hit_count,
             cache_miss_count: cache.miss_count,
+            hot_keys: self.hot_keys(),
         }
+    }
+
+    fn log_pinned_since_millis(&self) -> Option<u64> {
+        let writing = self.writing.as_ref()?;
+        self.watch_log(writing);
+        writing.log_watch.lock().since_millis
+    }
+
+    fn hot_keys(&self) -> Vec<HotKeyStats> {
+        let keys = self.hot_keys.top(HOT_KEY_COUNT).into_iter();
+        let stats = |mut hot: HotKey| {
+            let keyspace = Keyspace::new(*hot.key.first()?);
+            hot.key.remove(0);
+            Some(HotKeyStats {
+                keyspace,
+                key: hot.key,
+                sample_count: hot.count,
+                sample_error: hot.error,
+            })
+        };
+        keys.filter_map(stats).collect()
     }
 
     /// Files that can't be listed count as nothing: these are figures, not decisions.

@@ -2,10 +2,11 @@
 //!
 //! A store that takes writes faster than it can sort them must slow the writers, and it should do
 //! so early and little rather than late and fully. *Pressure* runs from 0 (no debt) to 1 (much):
-//! the depth and the bytes of level 0 beyond what compaction tolerates, and the memory that waits
-//! to be flushed. Both count the active memtable as it fills, so pressure moves with every write
-//! and does not jump with every flush. All writers together may write [`PACE_BYTES_PER_SECOND`] /
-//! pressure², so the store comes to rest where the pace is that of its compactions.
+//! the depth and the bytes of level 0 beyond what compaction tolerates, the memory that waits to be
+//! flushed, and a log that is longer than it should be. The first two count the active memtable as
+//! it fills, so pressure moves with every write and does not jump with every flush. All writers
+//! together may write [`PACE_BYTES_PER_SECOND`] / pressure², so the store comes to rest where the
+//! pace is that of its compactions.
 //!
 //! Invariants: memory is bounded: at most `immutables_max` sealed memtables, and the active one;
 //! only there, and at twice the debt that makes the slowest pace, does a writer wait for work to be
@@ -70,7 +71,7 @@ impl Pacer {
 /// How near the store is to its limits; 1 and more is at them.
 #[derive(Clone, Copy, Debug)]
 struct Pressure {
-    /// Of memtables.
+    /// Of memtables, and the log that they hold.
     memory: f64,
     /// Of level 0.
     debt: f64,
@@ -143,9 +144,15 @@ impl Core {
         let limit = self.options.immutables_max as f64 + 1.0;
         let memory = (filled - MEMTABLES_SLOW) / (limit - MEMTABLES_SLOW);
         Pressure {
-            memory,
+            memory: memory.max(self.log_pressure()),
             debt: (level0 + filled - slow) / (full - slow),
         }
+    }
+
+    /// From 0 at the limit of the log to 1 at twice as much.
+    fn log_pressure(&self) -> f64 {
+        let log_bytes = self.writing.as_ref().map_or(0, |own| own.log.disk_bytes());
+        log_bytes as f64 / self.options.log_bytes_max() as f64 - 1.0
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     core::{Core, Counters, Writing},
     memory::Memory,
 };
-use crate::{Batch, Error, wal::Appender};
+use crate::{Batch, Error, LogMode, wal::Appender};
 
 /// Batches written with one system call; more only makes the first of them wait.
 const GROUP_BATCHES_MAX: usize = 256;
@@ -43,7 +43,8 @@ impl Core {
     pub(super) fn append(&self, batch: Batch) -> Result<u64, Error> {
         let writing = self.writing()?;
         let byte_count = batch.payload()?.len();
-        if batch.is_empty() {
+        self.check_index(&batch)?;
+        if batch.is_empty() && batch.applied_index().is_none() {
             return Ok(writing.log.appended());
         }
         writing.log.check()?;
@@ -54,6 +55,20 @@ impl Core {
             return self.commit(writing, &mut appender, &[&batch]);
         }
         self.append_grouped(writing, batch)
+    }
+
+    /// A batch says where it is in the external log exactly when there is one.
+    fn check_index(&self, batch: &Batch) -> Result<(), Error> {
+        let message = match (self.options.log, batch.applied_index()) {
+            (LogMode::Own, None) | (LogMode::External, Some(_)) => return Ok(()),
+            (LogMode::Own, Some(_)) => {
+                "a batch with an applied index, for a store with a log of its own"
+            }
+            (LogMode::External, None) => {
+                "a batch without an applied index, for a store with an external log"
+            }
+        };
+        Err(Error::Invalid(message.to_owned()))
     }
 
     fn append_grouped(&self, writing: &Writing, batch: Batch) -> Result<u64, Error> {
@@ -72,7 +87,8 @@ impl Core {
             let batches: Vec<&Batch> = group.iter().map(|pending| &pending.batch).collect();
             match self.commit(writing, &mut appender, &batches) {
                 Ok(last) => {
-                    let first = last + 1 - group.len() as u64;
+                    // With an external log there may be fewer records, of which nobody asks.
+                    let first = (last + 1).saturating_sub(group.len() as u64);
                     for (sequence, pending) in (first..).zip(&group) {
                         *pending.slot.0.lock() = Some(Ok(sequence));
                     }
@@ -96,12 +112,16 @@ impl Core {
         self.check_open()?;
         let mut is_large = false;
         let mut payloads = Vec::with_capacity(batches.len());
-        for batch in batches {
+        let (batches, applied) = writing.not_applied(batches);
+        for batch in &batches {
             is_large |= batch.value_bytes_max() >= writing.values.separation_bytes();
             payloads.push(batch.payload()?);
         }
         let mut memory = Arc::clone(&self.view.load().active);
         if memory.is_full(&self.options) {
+            memory = self.switch_memory(writing, appender);
+        }
+        if self.is_log_over(writing) && self.watch_log(writing) {
             memory = self.switch_memory(writing, appender);
         }
         let separated;
@@ -118,6 +138,10 @@ impl Core {
             self.visible
                 .fetch_max(batch.version_max(), Ordering::AcqRel);
         }
+        if !batches.is_empty() && applied > 0 {
+            memory.note_applied(applied);
+            writing.applied.store(applied, Ordering::Release);
+        }
         Counters::add(&self.counters.batches, batches.len() as u64);
         Ok(last)
     }
@@ -133,6 +157,26 @@ impl Core {
         });
         writing.wake_workers();
         next
+    }
+}
+
+impl Writing {
+    /// The batches that were not written before, as the indexes of an external log tell, and the
+    /// highest index with them.
+    ///
+    /// **Concurrency**: the caller holds the commit lock.
+    fn not_applied<'a>(&self, batches: &[&'a Batch]) -> (Vec<&'a Batch>, u64) {
+        let mut applied = self.applied.load(Ordering::Acquire);
+        let is_new = |batch: &&Batch| match batch.applied_index() {
+            None => true,
+            Some(index) if index <= applied => false,
+            Some(index) => {
+                applied = index;
+                true
+            }
+        };
+        let batches = batches.iter().copied().filter(is_new).collect();
+        (batches, applied)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! **Shape**: fields one after another, each a tag byte and its numbers as varints: 1 log start
 //! (segment, sequence), 2 last version, 3 next number, 4 removed table (level, number), 5 added
-//! table (level, number, bytes, then the summary as in docs/format/table.md).
+//! table (level, number, bytes, then the summary as in docs/format/table.md), 16 applied index.
 
 use crate::{keyspace::INTERNAL_KEY_BYTES_MAX, table::TableSummary, varint, wal::LogStart};
 
@@ -11,6 +11,7 @@ const TAG_LAST_VERSION: u8 = 2;
 const TAG_NEXT_NUMBER: u8 = 3;
 const TAG_REMOVED: u8 = 4;
 const TAG_ADDED: u8 = 5;
+const TAG_APPLIED_INDEX: u8 = 16;
 
 /// What the manifest knows of a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Edit {
     pub(crate) log_start: Option<LogStart>,
     pub(crate) last_version: Option<u64>,
     pub(crate) next_number: Option<u64>,
+    /// See [`super::State::applied_index`].
+    pub(crate) applied_index: Option<u64>,
     /// Level and number.
     pub(crate) removed: Vec<(usize, u64)>,
     /// Level and table.
@@ -44,6 +47,9 @@ impl Edit {
         }
         if let Some(number) = self.next_number {
             put(&mut bytes, TAG_NEXT_NUMBER, &[number]);
+        }
+        if let Some(index) = self.applied_index {
+            put(&mut bytes, TAG_APPLIED_INDEX, &[index]);
         }
         for (level, number) in &self.removed {
             put(&mut bytes, TAG_REMOVED, &[*level as u64, *number]);
@@ -80,6 +86,10 @@ impl Edit {
                 TAG_REMOVED => {
                     let [level, number] = take(&mut bytes)?;
                     edit.removed.push((usize::try_from(level).ok()?, number));
+                }
+                TAG_APPLIED_INDEX => {
+                    let [index] = take(&mut bytes)?;
+                    edit.applied_index = Some(index);
                 }
                 TAG_ADDED => edit.added.push(take_table(&mut bytes)?),
                 _ => return None,

@@ -11,7 +11,7 @@ use super::{
     reader::{encode_head, encode_record, read},
 };
 use crate::{
-    Error,
+    Error, LogMode,
     mark::{Mark, Promise},
     table::TableSummary,
     testing::still_env,
@@ -58,7 +58,7 @@ fn open(env: &Env, promise: Promise) -> Result<Manifest, Error> {
     let mark = Arc::new(Mark::open(env, dir, promise)?);
     match Manifest::open(env, dir, promise, &mark)? {
         Some(manifest) => Ok(manifest),
-        None => Manifest::create(env, dir, &mark),
+        None => Manifest::create(env, dir, &mark, LogMode::Own),
     }
 }
 
@@ -217,6 +217,7 @@ proptest! {
             log_start: start.map(|(segment, sequence)| LogStart { segment, sequence }),
             last_version: version,
             next_number: version,
+            applied_index: version,
             removed: numbers.clone(),
             added: numbers.iter().map(|(level, number)| (*level, table(*number))).collect(),
         };

@@ -20,7 +20,7 @@ use super::{
     state::State,
 };
 use crate::{
-    Error,
+    Error, LogMode,
     bytes_at::{put_at, u32_at, u64_at},
     checksum::crc32c,
 };
@@ -89,7 +89,7 @@ fn decode_record(number: u64, bytes: &[u8]) -> Option<(u64, &[u8])> {
 /// Reads manifest `number` from its bytes, of which `promised` are known to have been durable.
 pub(super) fn read(path: &Path, number: u64, bytes: &[u8], promised: u64) -> Result<Read, Error> {
     check_head(path, number, bytes)?;
-    let mut state = State::new();
+    let mut state = State::new(LogMode::Own);
     let mut offset = HEAD_BYTES;
     let mut sequence = 0;
     let mut first_bytes = 0;

@@ -6,7 +6,7 @@ use super::{
     edit::{Edit, TableMeta},
     layout::LEVELS_MAX,
 };
-use crate::wal::LogStart;
+use crate::{LogMode, wal::LogStart};
 
 /// What the store consists of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,13 +17,16 @@ pub(crate) struct State {
     pub(crate) log_start: LogStart,
     /// The highest version in tables, or above.
     pub(crate) last_version: u64,
+    /// Of a store with an external log: everything up to this index of it is in tables. `None` for
+    /// a store with a log of its own.
+    pub(crate) applied_index: Option<u64>,
     /// The lowest number that no table or manifest has had.
     pub(crate) next_number: u64,
 }
 
 impl State {
     /// An empty store: nothing in tables, the log begins with record 1 in segment 1.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(log: LogMode) -> Self {
         Self {
             levels: std::array::from_fn(|_| BTreeMap::new()),
             log_start: LogStart {
@@ -31,6 +34,10 @@ impl State {
                 sequence: 1,
             },
             last_version: 0,
+            applied_index: match log {
+                LogMode::Own => None,
+                LogMode::External => Some(0),
+            },
             next_number: 1,
         }
     }
@@ -63,6 +70,7 @@ impl State {
             self.log_start = start;
         }
         self.last_version = self.last_version.max(edit.last_version.unwrap_or(0));
+        self.applied_index = self.applied_index.max(edit.applied_index);
         let highest = edit
             .added
             .iter()
@@ -83,10 +91,19 @@ impl State {
             log_start: Some(self.log_start),
             last_version: Some(self.last_version),
             next_number: Some(self.next_number),
+            applied_index: self.applied_index,
             removed: Vec::new(),
             added: tables
                 .flat_map(|(level, tables)| tables.values().map(move |t| (level, t.clone())))
                 .collect(),
+        }
+    }
+
+    /// Which log makes writes durable.
+    pub(crate) fn log_mode(&self) -> LogMode {
+        match self.applied_index {
+            None => LogMode::Own,
+            Some(_) => LogMode::External,
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     state::State,
 };
 use crate::{
-    Error,
+    Error, LogMode,
     mark::{Mark, Promise},
 };
 
@@ -126,8 +126,13 @@ impl Manifest {
     ///
     /// # Errors
     /// `Exhausted`, `Io`.
-    pub(crate) fn create(env: &Env, dir: &Path, mark: &Arc<Mark>) -> Result<Self, Error> {
-        let mut state = State::new();
+    pub(crate) fn create(
+        env: &Env,
+        dir: &Path,
+        mark: &Arc<Mark>,
+        log: LogMode,
+    ) -> Result<Self, Error> {
+        let mut state = State::new(log);
         state.next_number = 2;
         Self::write_new(env, dir, mark, 1, state)
     }

@@ -52,25 +52,14 @@ impl Oracle {
 
     /// Adds a batch and returns it for the store.
     pub(crate) fn push(&mut self, changes: Vec<Change>) -> Batch {
-        let version = Version::from_u64(self.last() + 1);
-        let mut batch = Batch::new();
-        for change in &changes {
-            match change {
-                Change::Put(space, key, value) => {
-                    batch.put(Keyspace::new(*space), key, value, version);
-                }
-                Change::PutExpiring(space, key, value, expires_at) => {
-                    let (space, expires_at) = (Keyspace::new(*space), *expires_at);
-                    batch.put_expiring(space, key, value, version, Version::from_u64(expires_at));
-                }
-                Change::Delete(space, key) => batch.delete(Keyspace::new(*space), key, version),
-                Change::DeleteRange(space, start, end) => {
-                    batch.delete_range(Keyspace::new(*space), start, end, version);
-                }
-            }
-        }
+        let batch = build(&changes, self.last() + 1);
         self.batches.push(changes);
         batch
+    }
+
+    /// Batch `number` again.
+    pub(crate) fn batch(&self, number: u64) -> Batch {
+        build(&self.batches[number as usize - 1], number)
     }
 
     /// Forgets the batches after `last`, which were lost.
@@ -193,6 +182,27 @@ impl Oracle {
         }
         Ok(())
     }
+}
+
+fn build(changes: &[Change], version: u64) -> Batch {
+    let version = Version::from_u64(version);
+    let mut batch = Batch::new();
+    for change in changes {
+        match change {
+            Change::Put(space, key, value) => {
+                batch.put(Keyspace::new(*space), key, value, version);
+            }
+            Change::PutExpiring(space, key, value, expires_at) => {
+                let (space, expires_at) = (Keyspace::new(*space), *expires_at);
+                batch.put_expiring(space, key, value, version, Version::from_u64(expires_at));
+            }
+            Change::Delete(space, key) => batch.delete(Keyspace::new(*space), key, version),
+            Change::DeleteRange(space, start, end) => {
+                batch.delete_range(Keyspace::new(*space), start, end, version);
+            }
+        }
+    }
+    batch
 }
 
 fn content(record: &Record) -> Content {

@@ -14,7 +14,7 @@ use nokv_types::Version;
 
 use super::{Log, LogStart, Repair, recover, segment::segment_path};
 use crate::{
-    Batch, Keyspace,
+    Batch, Keyspace, LogMode,
     mark::{Mark, Promise},
 };
 
@@ -58,7 +58,8 @@ fn fresh(env: &Env) -> Vec<u8> {
     let mark = Arc::new(Mark::open(env, dir, Promise::default()).expect("memory"));
     let recovered =
         recover(env, dir, START, 0, Repair::Allowed, |_, _, _| Ok(())).expect("nothing");
-    let (log, mut appender) = Log::open(env, dir, 1 << 20, mark, &recovered).expect("memory");
+    let options = (1 << 20, LogMode::Own);
+    let (log, mut appender) = Log::open(env, dir, options, mark, &recovered).expect("memory");
     for batch in batches() {
         let payload = batch.payload().expect("within the limits");
         log.append(&mut appender, &[payload]).expect("memory");

@@ -69,6 +69,20 @@ pub(crate) struct Recovered {
     pub(crate) segments: Vec<u64>,
 }
 
+impl Recovered {
+    /// There is no log: the next record would be the first at `start`.
+    pub(crate) fn nothing(start: LogStart) -> Self {
+        Self {
+            next_sequence: start.sequence,
+            tail: None,
+            record_count: 0,
+            cut_bytes: 0,
+            next_segment: start.segment,
+            segments: Vec::new(),
+        }
+    }
+}
+
 /// Where the log goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tail {

@@ -9,7 +9,7 @@ use super::{
     segment::{SegmentHead, segment_path},
 };
 use crate::{
-    Error,
+    Error, LogMode,
     mark::{Mark, Promise},
     testing::still_env,
 };
@@ -68,7 +68,14 @@ impl Disk {
         let (_, recovered) = self.read(mark).unwrap();
         let dir = Path::new(DIR);
         let mark = Arc::new(Mark::open(&self.env, dir, Promise::default()).unwrap());
-        let (log, appender) = Log::open(&self.env, dir, segment_bytes, mark, &recovered).unwrap();
+        let (log, appender) = Log::open(
+            &self.env,
+            dir,
+            (segment_bytes, LogMode::Own),
+            mark,
+            &recovered,
+        )
+        .unwrap();
         Open { log, appender }
     }
 

@@ -32,7 +32,7 @@ use super::{
     recover::{Recovered, Tail},
     segment::{SegmentHead, segment_path},
 };
-use crate::{Error, mark::Mark, vlog::Unsynced};
+use crate::{Error, LogMode, mark::Mark, vlog::Unsynced};
 
 /// Zeros written ahead of a log that is synced: some 64 small commits share the cost of one
 /// extension.
@@ -77,6 +77,8 @@ pub(crate) struct Log {
     cause: Mutex<String>,
     groups: AtomicU64,
     log_bytes: AtomicU64,
+    /// Of the segments that exist.
+    disk_bytes: AtomicU64,
     syncs: AtomicU64,
 }
 
@@ -87,9 +89,15 @@ struct Shared {
     /// Segments with records that no sync covered yet, oldest first; the last is the active one.
     unsynced: Vec<(u64, Arc<dyn File>)>,
     /// The segments that exist, oldest first.
-    segments: Vec<u64>,
+    segments: Vec<Segment>,
     /// A segment was made whose name no sync covered yet.
     names_unsynced: bool,
+}
+
+/// A segment that exists.
+struct Segment {
+    number: u64,
+    bytes: Arc<AtomicU64>,
 }
 
 /// The appending side: owned by the holder of the commit lock.
@@ -99,10 +107,13 @@ pub(crate) struct Appender {
     offset: u64,
     /// Up to here the file was written before, with zeros or with a record that was cut.
     written_bytes: u64,
+    /// The same, for those who count.
+    disk_bytes: Arc<AtomicU64>,
     next_sequence: u64,
     next_segment: u64,
     syncs_seen: u64,
     heads: Vec<RecordHead>,
+    mode: LogMode,
 }
 
 impl Log {
@@ -114,7 +125,7 @@ impl Log {
     pub(crate) fn open(
         env: &Env,
         dir: &Path,
-        segment_bytes: u64,
+        (segment_bytes, mode): (u64, LogMode),
         mark: Arc<Mark>,
         recovered: &Recovered,
     ) -> Result<(Self, Appender), Error> {
@@ -134,6 +145,7 @@ impl Log {
             cause: Mutex::new(String::new()),
             groups: AtomicU64::new(0),
             log_bytes: AtomicU64::new(0),
+            disk_bytes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
             mark,
             values: None,
@@ -143,12 +155,21 @@ impl Log {
             file: None,
             offset: 0,
             written_bytes: 0,
+            disk_bytes: Arc::default(),
             next_sequence: recovered.next_sequence,
             next_segment: recovered.next_segment,
             syncs_seen: 0,
             heads: Vec::new(),
+            mode,
         };
-        log.shared.lock().segments.clone_from(&recovered.segments);
+        for number in &recovered.segments {
+            let path = segment_path(dir, *number);
+            let metadata = env.files.metadata(&path);
+            let bytes = metadata
+                .map_err(|error| Error::io("looking at", &path, error))?
+                .size;
+            log.add_segment(&mut appender, *number, bytes);
+        }
         if let Some(tail) = recovered.tail {
             log.continue_segment(tail, &mut appender, recovered)?;
         }
@@ -198,7 +219,7 @@ impl Log {
         }
         appender.segment = tail.segment;
         appender.offset = tail.offset;
-        appender.written_bytes = file.len().map_err(failed)?;
+        self.set_written(appender, file.len().map_err(failed)?);
         self.shared
             .lock()
             .unsynced
@@ -207,12 +228,33 @@ impl Log {
         Ok(())
     }
 
+    /// A segment that exists from now on; it is the one that is appended to.
+    fn add_segment(&self, appender: &mut Appender, number: u64, bytes: u64) {
+        appender.written_bytes = bytes;
+        appender.disk_bytes = Arc::new(AtomicU64::new(bytes));
+        self.disk_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let bytes = Arc::clone(&appender.disk_bytes);
+        self.shared.lock().segments.push(Segment { number, bytes });
+    }
+
+    /// Up to here the active segment was written.
+    fn set_written(&self, appender: &mut Appender, bytes: u64) {
+        let before = appender.disk_bytes.swap(bytes, Ordering::Relaxed);
+        appender.written_bytes = bytes;
+        let change = bytes.wrapping_sub(before);
+        // Wraps for a segment that became shorter, as the sum then does.
+        self.disk_bytes.fetch_add(change, Ordering::Relaxed);
+    }
+
     /// Appends the payloads as consecutive records and returns the sequence of the last.
     ///
     /// # Errors
     /// `Exhausted` when the device is full (nothing was appended); `OutcomeUnknown` (poisoned).
     pub(crate) fn append(&self, appender: &mut Appender, payloads: &[&[u8]]) -> Result<u64, Error> {
         self.check()?;
+        if appender.mode == LogMode::External {
+            return Ok(self.count_only(appender, payloads.len() as u64));
+        }
         if appender.file.is_none() || appender.offset >= self.segment_bytes {
             self.rotate(appender)?;
         }
@@ -251,11 +293,11 @@ impl Log {
         if let Err(error) = file.write_slices_at(&slices, appender.offset) {
             return Err(self.undo_append(appender, file.as_ref(), error));
         }
-        appender.written_bytes = appender.written_bytes.max(end);
         if is_ahead {
-            appender.written_bytes = end + ahead_bytes as u64;
             appender.syncs_seen = syncs;
         }
+        let written_bytes = appender.written_bytes.max(end + ahead_bytes as u64);
+        self.set_written(appender, written_bytes);
         appender.offset = end;
         appender.next_sequence = sequence;
         self.groups.fetch_add(1, Ordering::Relaxed);
@@ -265,11 +307,20 @@ impl Log {
         Ok(last)
     }
 
+    /// Without a log of its own a store only counts; what is counted is as durable as it will be.
+    fn count_only(&self, appender: &mut Appender, count: u64) -> u64 {
+        appender.next_sequence += count;
+        let last = appender.next_sequence - 1;
+        self.appended.store(last, Ordering::Release);
+        self.synced.store(last, Ordering::Release);
+        last
+    }
+
     /// A full device is no reason to stop: what was written of the group is cut off again.
     fn undo_append(&self, appender: &mut Appender, file: &dyn File, error: io::Error) -> Error {
         let path = segment_path(&self.dir, appender.segment);
         if error.kind() == io::ErrorKind::StorageFull && file.set_len(appender.offset).is_ok() {
-            appender.written_bytes = appender.offset;
+            self.set_written(appender, appender.offset);
             return Error::io("appending to", &path, error);
         }
         self.poison(&Error::io("appending to", &path, error))
@@ -310,24 +361,27 @@ impl Log {
             first_sequence: appender.next_sequence,
         };
         file.write_at(&head.encode(), 0).map_err(failed)?;
+        self.add_segment(appender, number, HEAD_BYTES as u64);
         let mut shared = self.shared.lock();
         shared.unsynced.push((number, Arc::clone(&file)));
-        shared.segments.push(number);
         shared.names_unsynced = true;
         drop(shared);
         appender.segment = number;
         appender.next_segment = number + 1;
         appender.file = Some(file);
         appender.offset = HEAD_BYTES as u64;
-        appender.written_bytes = HEAD_BYTES as u64;
         Ok(())
     }
 
     /// The segments, oldest first, and how much of each is in use; all of it for `None`.
     pub(crate) fn extents(&self, appender: &Appender) -> Vec<(u64, Option<u64>)> {
-        let used = |number| (number == appender.segment).then_some(appender.offset);
+        let used = |number: u64| (number == appender.segment).then_some(appender.offset);
         let shared = self.shared.lock();
-        shared.segments.iter().map(|n| (*n, used(*n))).collect()
+        shared
+            .segments
+            .iter()
+            .map(|own| (own.number, used(own.number)))
+            .collect()
     }
 
     /// The sequence of the last record that was appended.
@@ -411,13 +465,20 @@ impl Log {
     /// Hands the segments before `segment` to `remove`: all of them is in tables.
     pub(crate) fn release_before(&self, segment: u64, remove: &dyn Fn(&Path)) {
         let mut shared = self.shared.lock();
-        let count = shared.segments.partition_point(|number| *number < segment);
-        let released: Vec<u64> = shared.segments.drain(..count).collect();
+        let count = shared.segments.partition_point(|own| own.number < segment);
+        let released: Vec<Segment> = shared.segments.drain(..count).collect();
         shared.unsynced.retain(|(number, _)| *number >= segment);
         drop(shared);
-        for number in released {
+        for Segment { number, bytes } in released {
+            let bytes = bytes.load(Ordering::Relaxed);
+            self.disk_bytes.fetch_sub(bytes, Ordering::Relaxed);
             remove(&segment_path(&self.dir, number));
         }
+    }
+
+    /// Bytes of the segments that exist.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.disk_bytes.load(Ordering::Relaxed)
     }
 
     /// Makes every later append and sync fail.

@@ -68,7 +68,7 @@ impl BlockCursor {
     #[inline]
     pub(crate) fn value(&self) -> &[u8] {
         match (&self.block, &self.current) {
-            (Some(block), Some(entry)) => block.entries().get(entry.value()).unwrap_or_default(),
+            (Some(block), Some(entry)) => block.payload().get(entry.value()).unwrap_or_default(),
             _ => &[],
         }
     }
@@ -85,7 +85,8 @@ impl BlockCursor {
     pub(crate) fn seek_to_first(&mut self) -> Result<(), Malformed> {
         self.interval.restart = None;
         self.begin_key();
-        self.read_at(0)
+        let start = self.block.as_ref().map_or(0, DataBlock::start);
+        self.read_at(start)
     }
 
     /// To the first entry at or after `(key, version)`; to none if there is none.
@@ -179,7 +180,7 @@ impl BlockCursor {
         let Some(block) = &self.block else {
             return Ok(());
         };
-        if offset >= block.entries().len() {
+        if offset >= block.payload().len() {
             self.current = None;
             return Ok(());
         }

@@ -10,22 +10,21 @@ use super::{
     data_builder::common_prefix,
     entry::{Entry, VersionForm, decode},
     heads::{Heads, head},
-    layout::{HEAD_BYTES, data_tail},
+    layout::{HEAD_BYTES, data_head},
     malformed::Malformed,
     payload::{BlockSlice, Payload},
 };
 use crate::bytes_at::{u32_at, u64_at};
 
-/// The payload of a data block with its tail parsed. A clone shares the bytes.
+/// The payload of a data block with its head parsed. A clone shares the bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct DataBlock {
     bytes: Payload,
     form: VersionForm,
-    /// Where the entries end and the restart offsets begin; the heads and the prefix follow.
-    entries_end: u32,
-    heads: u32,
+    /// Where the restart offsets begin, behind the heads; then the prefix and the entries.
+    restarts: u32,
     prefix: u32,
-    prefix_end: u32,
+    entries: u32,
 }
 
 /// What a search for `(key, at)` met first, at or after that place.
@@ -43,21 +42,23 @@ impl DataBlock {
     #[inline]
     pub(crate) fn parse(bytes: Payload) -> Result<Self, Malformed> {
         Self::parse_or_none(bytes)
-            .ok_or_else(|| Malformed::new("a data block", "a tail that doesn't fit the payload"))
+            .ok_or_else(|| Malformed::new("a data block", "a head that doesn't fit the payload"))
     }
 
     #[inline]
     fn parse_or_none(bytes: Payload) -> Option<Self> {
-        let prefix_end = u32::try_from(bytes.len().checked_sub(data_tail::BYTES)?).ok()?;
-        let tail = prefix_end as usize;
-        let base = u64_at(&bytes, tail + data_tail::BASE_VERSION)?;
-        let prefix_bytes = u32_at(&bytes, tail + data_tail::PREFIX_BYTES)?;
-        let restart_count = u32_at(&bytes, tail + data_tail::RESTART_COUNT)?;
-        let version_bytes = usize::from(*bytes.get(tail + data_tail::VERSION_BYTES)?);
-        let prefix = prefix_end.checked_sub(prefix_bytes)?;
-        let heads = prefix.checked_sub(restart_count.checked_mul(HEAD_BYTES as u32)?)?;
-        let entries_end = heads.checked_sub(restart_count.checked_mul(4)?)?;
-        if restart_count == 0 || u32_at(&bytes, entries_end as usize)? != 0 || version_bytes > 8 {
+        let base = u64_at(&bytes, data_head::BASE_VERSION)?;
+        let prefix_bytes = u32_at(&bytes, data_head::PREFIX_BYTES)?;
+        let restart_count = u32_at(&bytes, data_head::RESTART_COUNT)?;
+        let version_bytes = usize::from(*bytes.get(data_head::VERSION_BYTES)?);
+        let heads_bytes = restart_count.checked_mul(HEAD_BYTES as u32)?;
+        let restarts = heads_bytes.checked_add(data_head::BYTES as u32)?;
+        let prefix = restarts.checked_add(restart_count.checked_mul(4)?)?;
+        let entries = prefix.checked_add(prefix_bytes)?;
+        let is_sound = entries as usize <= bytes.len()
+            && u32_at(&bytes, restarts as usize)? == entries
+            && version_bytes <= 8;
+        if restart_count == 0 || !is_sound {
             return None;
         }
         let form = VersionForm {
@@ -67,10 +68,9 @@ impl DataBlock {
         Some(Self {
             bytes,
             form,
-            entries_end,
-            heads,
+            restarts,
             prefix,
-            prefix_end,
+            entries,
         })
     }
 
@@ -85,28 +85,26 @@ impl DataBlock {
     }
 
     pub(crate) fn restart_count(&self) -> usize {
-        (self.heads - self.entries_end) as usize / 4
+        (self.prefix - self.restarts) as usize / 4
     }
 
     /// What all keys begin with.
     #[inline]
     pub(crate) fn prefix(&self) -> &[u8] {
         self.bytes
-            .get(self.prefix as usize..self.prefix_end as usize)
+            .get(self.prefix as usize..self.entries as usize)
             .unwrap_or_default()
     }
 
-    /// The entries' part of the payload.
+    /// Where the first entry begins; the entries end with the payload.
     #[inline]
-    pub(crate) fn entries(&self) -> &[u8] {
-        self.bytes
-            .get(..self.entries_end as usize)
-            .unwrap_or_default()
+    pub(crate) fn start(&self) -> usize {
+        self.entries as usize
     }
 
     #[inline]
     pub(crate) fn entry(&self, offset: usize) -> Result<Entry, Malformed> {
-        decode(self.entries(), offset, self.form)
+        decode(&self.bytes, offset, self.form)
     }
 
     /// The stored part of an entry's key.
@@ -115,15 +113,20 @@ impl DataBlock {
         self.bytes.get(entry.rest()).unwrap_or_default()
     }
 
+    fn heads(&self) -> &[u8] {
+        self.bytes
+            .get(data_head::BYTES..self.restarts as usize)
+            .unwrap_or_default()
+    }
+
     /// The offset of a restart point; where the entries end for the one after the last.
     pub(crate) fn restart(&self, index: usize) -> Result<usize, Malformed> {
-        let entries_end = self.entries_end as usize;
         if index >= self.restart_count() {
-            return Ok(entries_end);
+            return Ok(self.bytes.len());
         }
-        u32_at(&self.bytes, entries_end + index * 4)
+        u32_at(&self.bytes, self.restarts as usize + index * 4)
             .map(|offset| offset as usize)
-            .filter(|offset| *offset < entries_end)
+            .filter(|offset| (self.start()..self.bytes.len()).contains(offset))
             .ok_or_else(|| Malformed::new("a restart offset within the entries", "one beyond"))
     }
 
@@ -178,10 +181,7 @@ impl DataBlock {
             Ordering::Equal => {}
         }
         let rest = key.get(self.prefix().len()..).unwrap_or_default();
-        let heads = self
-            .bytes
-            .get(self.heads as usize..self.prefix as usize)
-            .unwrap_or_default();
+        let heads = self.heads();
         // Those below `low` are before the key, those from `high` on are after it; between, the
         // entries decide.
         let (mut low, mut high) = Heads::new(heads).around(head(rest));
@@ -218,7 +218,7 @@ impl DataBlock {
         let mut boundary = offset;
         let mut next_restart = restart;
         let mut matched = 0;
-        while offset < self.entries_end as usize {
+        while offset < self.bytes.len() {
             let entry = self.entry(offset)?;
             if offset >= boundary {
                 // A restart point shares the prefix on paper, whatever is before it: it is compared
@@ -260,12 +260,9 @@ impl DataBlock {
     pub(crate) fn check(&self) -> Result<u64, Malformed> {
         let mut key = self.prefix().to_vec();
         let mut before: Option<(Vec<u8>, u64)> = None;
-        let heads = self
-            .bytes
-            .get(self.heads as usize..self.prefix as usize)
-            .unwrap_or_default();
-        let (mut offset, mut restart, mut entry_count) = (0, 0, 0);
-        while offset < self.entries_end as usize {
+        let heads = self.heads();
+        let (mut offset, mut restart, mut entry_count) = (self.start(), 0, 0);
+        while offset < self.bytes.len() {
             let entry = self.entry(offset)?;
             if restart < self.restart_count() && self.restart(restart)? == offset {
                 let stored = u64_at(heads, restart * HEAD_BYTES);

@@ -6,7 +6,7 @@
 use super::{
     entry::{VersionForm, put_head},
     heads::head,
-    layout::{HEAD_BYTES, RESTART_BYTES, RESTART_INTERVAL, data_tail},
+    layout::{HEAD_BYTES, RESTART_BYTES, RESTART_INTERVAL, data_head},
 };
 use crate::entry::EntryKind;
 
@@ -21,7 +21,10 @@ pub(crate) struct DataBuilder {
     bodies: Vec<u8>,
     first_key: Vec<u8>,
     key: Vec<u8>,
+    /// As in the payload.
+    entries: Vec<u8>,
     payload: Vec<u8>,
+    /// Where they begin in the entries, and their heads.
     restarts: Vec<(usize, u64)>,
     /// Entries, and their bytes, since the last restart point.
     since_restart: (usize, usize),
@@ -45,8 +48,8 @@ impl DataBuilder {
     /// The size of the payload if it ended now, a little over.
     pub(crate) fn byte_count(&self) -> usize {
         // 9: a usual head.
-        let restarts = (self.restart_count + 1) * (HEAD_BYTES + size_of::<u32>());
-        self.bodies.len() + self.heads.len() * 9 + restarts + data_tail::BYTES
+        let restarts = (self.restart_count + 1) * RESTART_BYTES_EACH;
+        self.bodies.len() + self.heads.len() * 9 + restarts + data_head::BYTES
     }
 
     /// The key of the first entry.
@@ -99,25 +102,26 @@ impl DataBuilder {
     pub(crate) fn finish(&mut self) -> &[u8] {
         let prefix = common_prefix(&self.first_key, &self.key);
         let form = self.version_form();
-        self.payload.clear();
-        self.payload
-            .reserve(self.bodies.len() + self.heads.len() * 16);
         self.put_entries(prefix, form);
-        for (offset, _) in &self.restarts {
-            self.payload
-                .extend_from_slice(&length(*offset).to_le_bytes());
-        }
-        for (_, head) in &self.restarts {
-            self.payload.extend_from_slice(&head.to_le_bytes());
-        }
-        self.payload
-            .extend_from_slice(self.key.get(..prefix).unwrap_or_default());
+        self.payload.clear();
+        let start = data_head::BYTES + self.restarts.len() * RESTART_BYTES_EACH + prefix;
+        self.payload.reserve(start + self.entries.len());
         self.payload.extend_from_slice(&form.base.to_le_bytes());
         self.payload
             .extend_from_slice(&length(prefix).to_le_bytes());
         self.payload
             .extend_from_slice(&length(self.restarts.len()).to_le_bytes());
         self.payload.push(u8::try_from(form.bytes).expect("0 to 8"));
+        for (_, head) in &self.restarts {
+            self.payload.extend_from_slice(&head.to_le_bytes());
+        }
+        for (offset, _) in &self.restarts {
+            self.payload
+                .extend_from_slice(&length(start + offset).to_le_bytes());
+        }
+        self.payload
+            .extend_from_slice(self.key.get(..prefix).unwrap_or_default());
+        self.payload.extend_from_slice(&self.entries);
         self.heads.clear();
         self.bodies.clear();
         self.first_key.clear();
@@ -128,6 +132,7 @@ impl DataBuilder {
     }
 
     fn put_entries(&mut self, prefix: usize, form: VersionForm) {
+        self.entries.clear();
         let mut bodies = self.bodies.as_slice();
         for entry in &self.heads {
             let (mut body, others) = bodies.split_at(entry.rest + entry.value);
@@ -137,15 +142,15 @@ impl DataBuilder {
                 body = body.get(prefix..).unwrap_or_default();
                 key = (prefix, entry.rest - prefix);
                 let rest = body.get(..key.1).unwrap_or_default();
-                self.restarts.push((self.payload.len(), head(rest)));
+                self.restarts.push((self.entries.len(), head(rest)));
             }
             put_head(
-                &mut self.payload,
+                &mut self.entries,
                 key,
                 (entry.value, entry.kind),
                 (form, entry.version),
             );
-            self.payload.extend_from_slice(body);
+            self.entries.extend_from_slice(body);
         }
     }
 
@@ -159,6 +164,9 @@ impl DataBuilder {
 }
 
 const _: () = assert!(HEAD_BYTES == size_of::<u64>());
+
+/// A head and an offset.
+const RESTART_BYTES_EACH: usize = HEAD_BYTES + size_of::<u32>();
 
 /// Lengths within a block fit: the largest payload is far below `u32::MAX`.
 pub(crate) fn length(bytes: usize) -> u32 {

@@ -74,7 +74,7 @@ pub(crate) fn put_head(
     out.extend_from_slice(delta.get(..form.bytes).unwrap_or_default());
 }
 
-/// Decodes the entry at `offset` of `entries`, the part of the block that holds entries.
+/// Decodes the entry at `offset` of a payload, which ends with the entries.
 #[inline]
 pub(crate) fn decode(entries: &[u8], offset: usize, form: VersionForm) -> Result<Entry, Malformed> {
     decode_or_none(entries, offset, form).ok_or_else(|| no_entry(offset))

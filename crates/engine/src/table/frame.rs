@@ -24,6 +24,13 @@ const STORED_ZSTD: u8 = 2;
 /// Level 1: on path-like blocks level 3 is no smaller and a third slower.
 const ZSTD_LEVEL: i32 = 1;
 
+/// After so many blocks in a row that do not get smaller,
+const IN_VAIN_MAX: u32 = 4;
+
+/// so many are stored plain without a try: images, ciphertext, archives come in long runs, and
+/// trying costs as much as all else that a compaction does.
+const UNTRIED_BLOCKS: u32 = 15;
+
 /// In front of a compressed payload: its length before compression.
 const LENGTH_BYTES: usize = 4;
 
@@ -37,6 +44,10 @@ pub(crate) struct Sealer {
     compression: Compression,
     buffer: Vec<u8>,
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    /// Blocks in a row that compression did not make smaller,
+    in_vain: u32,
+    /// and blocks that are not tried for that reason.
+    untried: u32,
 }
 
 impl Sealer {
@@ -45,6 +56,8 @@ impl Sealer {
             compression,
             buffer: Vec::new(),
             zstd: None,
+            in_vain: 0,
+            untried: 0,
         }
     }
 
@@ -77,6 +90,10 @@ impl Sealer {
 
     /// Compresses into the buffer; how the payload is to be stored.
     fn compress(&mut self, payload: &[u8]) -> u8 {
+        if self.untried > 0 {
+            self.untried -= 1;
+            return STORED_PLAIN;
+        }
         let worth = payload.len() - payload.len() / 8;
         self.buffer.clear();
         let length = u32::try_from(payload.len()).expect("checked by the caller");
@@ -86,9 +103,15 @@ impl Sealer {
             Compression::Lz4 => self.compress_lz4(payload).map(|()| STORED_LZ4),
             Compression::Zstd => self.compress_zstd(payload).map(|()| STORED_ZSTD),
         };
-        stored
-            .filter(|_| self.buffer.len() <= worth)
-            .unwrap_or(STORED_PLAIN)
+        if let Some(stored) = stored.filter(|_| self.buffer.len() <= worth) {
+            self.in_vain = 0;
+            return stored;
+        }
+        self.in_vain += 1;
+        if self.in_vain >= IN_VAIN_MAX {
+            self.untried = UNTRIED_BLOCKS;
+        }
+        STORED_PLAIN
     }
 
     fn compress_lz4(&mut self, payload: &[u8]) -> Option<()> {
@@ -272,6 +295,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn noise_is_hardly_tried_and_what_follows_is_compressed_again() {
+        let noise: Vec<u8> = (0..512_u64)
+            .flat_map(|n| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()).to_le_bytes())
+            .collect();
+        let (mut sealer, mut out) = (Sealer::new(Compression::Lz4), Vec::new());
+        let tries = (0..200).filter(|_| {
+            sealer.buffer.clear();
+            let length = sealer.seal(Content::Data, &noise, 0, &mut out);
+            assert_eq!(length as usize, noise.len() + trailer::BYTES);
+            !sealer.buffer.is_empty()
+        });
+        assert!((4..30).contains(&tries.count()));
+        let small = (0..UNTRIED_BLOCKS + 4)
+            .filter(|_| sealer.seal(Content::Data, &[7; 1000], 0, &mut out) < 200);
+        assert!(small.count() >= 4);
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub(crate) mod trailer {
     const _: () = assert!(BYTES == 5);
 }
 
-/// The tail of a data block's payload, behind entries, restart offsets, heads and prefix.
-pub(crate) mod data_tail {
+/// The head of a data block's payload; heads of keys, restart offsets, prefix and entries follow.
+/// It lies in front, where a lookup comes first: the count of shares of the bytes is beside it in
+/// memory.
+pub(crate) mod data_head {
     /// The lowest version in the block; entries store the difference to it.
     pub(crate) const BASE_VERSION: usize = 0;
     pub(crate) const PREFIX_BYTES: usize = BASE_VERSION + 8;

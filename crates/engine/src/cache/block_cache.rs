@@ -1,53 +1,47 @@
-//! A sharded cache with byte weights over `quick_cache`.
+//! The budget as a whole: partitions that tables keep, partitions that they don't, data blocks.
 //!
-//! Its replacement is S3-FIFO-like: a block that is read once passes through a small probation
-//! queue and does not push out what is read again and again. Compactions and verifications don't
-//! fill it at all ([`FillCache::No`]).
+//! Partitions that tables do not keep are in a sharded map over `quick_cache` (S3-FIFO-like): only
+//! stores whose index is larger than a quarter of the budget have any. Compactions and
+//! verifications fill nothing ([`FillCache::No`]).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
     sync::{Cache, DefaultLifecycle},
 };
 
-use crate::table::Payload;
+use super::{blocks::Blocks, frames::Frames};
+use crate::table::Partition;
 
-/// Memory of an entry beside the block's bytes: slot, key, hash table, ghost, and the heads of the
-/// allocations.
-const ENTRY_BYTES: usize = 160;
-
-/// Blocks are assumed to be of this size for sizing the cache's tables.
-const USUAL_BLOCK_BYTES: usize = 8 << 10;
-
-/// The part of the budget that a shard has, at least: entries heavier than a shard's part are not
-/// cached, so this lets blocks of some MiB in.
-const SHARD_BYTES_MIN: usize = 4 << 20;
-
-const SHARDS_MAX: usize = 64;
-
-/// Tables keep index partitions of at most this part of the budget; beyond it, partitions compete
-/// with data blocks for the cache.
+/// Tables keep index partitions of at most this part of the budget,
 const PINNED_PART: u64 = 4;
 
-/// Memory of a kept partition beside its bytes.
-const PINNED_BYTES: usize = 128;
+/// and the others may use this part.
+const UNPINNED_PART: u64 = 8;
 
-/// Which block.
+/// Memory of a partition beside its bytes and frames: allocations, parsed head, key.
+const PARTITION_BYTES: usize = 256;
+
+/// Partitions are assumed to be of this size for sizing the map.
+const USUAL_PARTITION_BYTES: u64 = 48 << 10;
+
+/// Shards of the map: a partition must be lighter than the part of one.
+const SHARDS_MAX: u64 = 8;
+const SHARD_BYTES_MIN: u64 = 256 << 10;
+
+/// Which partition.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct BlockKey {
+pub(crate) struct PartitionKey {
     pub(crate) table: u64,
-    pub(crate) offset: u64,
+    /// In the top index.
+    pub(crate) place: u32,
 }
 
-/// A block, checked and decompressed; a clone shares its bytes.
-#[derive(Clone, Debug)]
-pub(crate) enum CachedBlock {
-    Data(Payload),
-    Partition(Payload),
-}
-
-/// Whether blocks that were not in the cache are put there.
+/// Whether what was not in the cache is put there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum FillCache {
     #[default]
@@ -67,49 +61,56 @@ pub(crate) struct CacheFigures {
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<BlockKey, CachedBlock> for Bytes {
-    fn weight(&self, _: &BlockKey, block: &CachedBlock) -> u64 {
-        let (CachedBlock::Data(payload) | CachedBlock::Partition(payload)) = block;
-        (payload.len() + ENTRY_BYTES) as u64
+impl Weighter<PartitionKey, Arc<Partition>> for Bytes {
+    fn weight(&self, _: &PartitionKey, partition: &Arc<Partition>) -> u64 {
+        weight(partition)
     }
 }
 
 /// The cache of a store. Shared by all its tables and readers.
 ///
-/// **Concurrency**: any thread; a lookup takes one shard's lock for reading.
+/// **Concurrency**: any thread.
 pub(crate) struct BlockCache {
-    blocks: Cache<BlockKey, CachedBlock, Bytes>,
     budget_bytes: u64,
-    /// What tables keep for themselves: taken from the budget of the blocks.
+    blocks: Arc<Blocks>,
+    /// What tables keep.
     pinned_bytes: AtomicU64,
+    unpinned: Cache<PartitionKey, Arc<Partition>, Bytes>,
 }
 
 impl BlockCache {
     /// A cache that holds at most `budget_bytes`.
     pub(crate) fn new(budget_bytes: usize) -> Self {
-        let shards = (budget_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+        let budget_bytes = budget_bytes as u64;
+        let unpinned_bytes = budget_bytes / UNPINNED_PART;
+        let shards = (unpinned_bytes / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+        let items = (unpinned_bytes / USUAL_PARTITION_BYTES).max(16);
         let options = OptionsBuilder::new()
-            .weight_capacity(budget_bytes as u64)
-            .estimated_items_capacity((budget_bytes / USUAL_BLOCK_BYTES).max(16))
-            .shards(if shards.is_power_of_two() {
-                shards
-            } else {
-                shards.next_power_of_two() / 2
-            })
+            .weight_capacity(unpinned_bytes)
+            .estimated_items_capacity(usize::try_from(items).unwrap_or(usize::MAX))
+            .shards(1 << shards.ilog2())
             .build()
             .expect("both capacities are set");
         let lifecycle = DefaultLifecycle::default();
         Self {
-            blocks: Cache::with_options(options, Bytes, DefaultHashBuilder::default(), lifecycle),
-            budget_bytes: budget_bytes as u64,
+            budget_bytes,
+            blocks: Arc::new(Blocks::new(budget_bytes)),
             pinned_bytes: AtomicU64::new(0),
+            unpinned: Cache::with_options(options, Bytes, DefaultHashBuilder::default(), lifecycle),
         }
     }
 
-    /// Asks to keep so many bytes outside of the cache, on its budget; whether that is granted.
-    pub(crate) fn pin(&self, bytes: usize) -> bool {
-        let bytes = (bytes + PINNED_BYTES) as u64;
-        let limit = self.budget_bytes / PINNED_PART;
+    /// Frames for the blocks of a partition.
+    pub(crate) fn frames(&self, key: PartitionKey, count: usize) -> Frames {
+        // Places are below 2^20, so partitions differ in what they leave.
+        let seed = (key.table << 40) ^ (u64::from(key.place) << 20);
+        Frames::new(count, seed, Arc::clone(&self.blocks))
+    }
+
+    /// Asks to keep a partition in its table; whether that is granted. Then [`BlockCache::unpin`]
+    /// gives it back.
+    pub(crate) fn pin(&self, partition: &Partition) -> bool {
+        let (bytes, limit) = (weight(partition), self.budget_bytes / PINNED_PART);
         let add = |pinned: u64| pinned.checked_add(bytes).filter(|sum| *sum <= limit);
         let order = Ordering::Relaxed;
         let is_granted = self.pinned_bytes.fetch_update(order, order, add).is_ok();
@@ -119,45 +120,52 @@ impl BlockCache {
         is_granted
     }
 
-    /// Gives back what [`BlockCache::pin`] granted, for `count` blocks together.
-    pub(crate) fn unpin(&self, bytes: usize, count: usize) {
-        if count > 0 {
-            let bytes = (bytes + count * PINNED_BYTES) as u64;
-            self.pinned_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.fit();
-        }
+    pub(crate) fn unpin(&self, partition: &Partition) {
+        self.pinned_bytes
+            .fetch_sub(weight(partition), Ordering::Relaxed);
     }
 
-    /// Leaves to the blocks what tables do not keep.
-    fn fit(&self) {
-        let pinned = self.pinned_bytes.load(Ordering::Relaxed);
-        self.blocks
-            .set_capacity(self.budget_bytes.saturating_sub(pinned).max(1));
-    }
-
-    /// A block, if it is there; a reader that does not fill leaves no trace of having asked.
-    #[inline]
-    pub(crate) fn get(&self, key: BlockKey, fill: FillCache) -> Option<CachedBlock> {
+    /// A partition that its table does not keep, if it is there; a reader that does not fill leaves
+    /// no trace of having asked.
+    pub(crate) fn get(&self, key: PartitionKey, fill: FillCache) -> Option<Arc<Partition>> {
         match fill {
-            FillCache::Yes => self.blocks.get(&key),
-            FillCache::No => self.blocks.peek(&key),
+            FillCache::Yes => self.unpinned.get(&key),
+            FillCache::No => self.unpinned.peek(&key),
         }
     }
 
-    /// Puts a block in, or, when it is heavier than a shard's part of the budget, not.
-    pub(crate) fn insert(&self, key: BlockKey, block: CachedBlock, fill: FillCache) {
-        if fill == FillCache::Yes {
-            self.blocks.insert(key, block);
-        }
+    /// Puts one in that was read.
+    pub(crate) fn insert(&self, key: PartitionKey, partition: Arc<Partition>) {
+        self.unpinned.insert(key, partition);
+        self.fit();
+    }
+
+    /// One more was read from its file.
+    pub(crate) fn count_miss(&self) {
+        self.blocks.count_miss();
+    }
+
+    /// Leaves to the blocks what partitions do not need, and room for one block to be exchanged.
+    pub(crate) fn fit(&self) {
+        let partitions = self.pinned_bytes.load(Ordering::Relaxed) + self.unpinned.weight();
+        self.blocks
+            .limit_to(self.budget_bytes.saturating_sub(partitions));
     }
 
     pub(crate) fn figures(&self) -> CacheFigures {
+        let pinned = self.pinned_bytes.load(Ordering::Relaxed);
         CacheFigures {
-            bytes: self.blocks.weight() + self.pinned_bytes.load(Ordering::Relaxed),
-            hit_count: self.blocks.hits(),
-            miss_count: self.blocks.misses(),
+            bytes: self.blocks.bytes() + self.unpinned.weight() + pinned,
+            hit_count: self.blocks.hit_count(),
+            miss_count: self.blocks.miss_count(),
         }
     }
+}
+
+/// What a partition counts for, without its blocks.
+fn weight(partition: &Partition) -> u64 {
+    let frames = partition.index.entry_count() * Frames::FRAME_BYTES;
+    (partition.index.payload().byte_count() + frames + PARTITION_BYTES) as u64
 }
 
 impl std::fmt::Debug for BlockCache {
@@ -169,43 +177,76 @@ impl std::fmt::Debug for BlockCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::{IndexBlock, Payload};
 
-    fn partition(bytes: usize) -> CachedBlock {
-        CachedBlock::Partition(vec![0; bytes].into())
+    const BLOCK_BYTES: usize = 8000;
+
+    /// A partition without a filter or entries, and frames for so many blocks.
+    fn partition(cache: &BlockCache, table: u64, frames: usize) -> Partition {
+        let index = IndexBlock::parse(vec![0; 32 << 10].into()).expect("an empty index");
+        let key = PartitionKey { table, place: 0 };
+        Partition::new(index, cache.frames(key, frames))
     }
 
-    fn key(offset: u64) -> BlockKey {
-        BlockKey { table: 1, offset }
+    fn block(letter: u8) -> Payload {
+        vec![letter; BLOCK_BYTES].into()
     }
 
     #[test]
     fn the_budget_holds_and_is_used() {
         for budget in [1_usize << 20, 64 << 20] {
             let cache = BlockCache::new(budget);
-            let count = 4 * budget as u64 / 8000;
-            for offset in 0..count {
-                cache.insert(key(offset), partition(8000), FillCache::Yes);
+            let count = 4 * budget / BLOCK_BYTES;
+            let own = partition(&cache, 1, count);
+            for place in 0..count {
+                own.frames.put(place, block(1));
                 assert!(cache.figures().bytes <= budget as u64);
             }
+            let filled = (0..count).filter(|place| own.frames.get(*place).is_some());
+            assert!(filled.count() * BLOCK_BYTES >= budget * 9 / 10);
             assert!(cache.figures().bytes >= budget as u64 * 9 / 10);
+            drop(own);
+            assert_eq!(cache.figures().bytes, 0);
         }
+    }
+
+    #[test]
+    fn a_frame_has_the_block_that_was_put_there() {
+        let cache = BlockCache::new(4 << 20);
+        let partitions = [partition(&cache, 1, 300), partition(&cache, 2, 300)];
+        for place in 0..300 {
+            for (number, own) in (0..).zip(&partitions) {
+                assert!(own.frames.get(place).is_none());
+                own.frames.put(place, block(number));
+                own.frames.put(place, block(9));
+            }
+        }
+        for place in 0..300 {
+            for (number, own) in (0..).zip(&partitions) {
+                if let Some(payload) = own.frames.get(place) {
+                    assert_eq!(&payload[..], &block(number)[..]);
+                }
+            }
+        }
+        assert!(partitions[0].frames.get(300).is_none());
+        partitions[0].frames.put(300, block(1));
     }
 
     #[test]
     fn what_is_read_again_and_again_survives_a_scan() {
         let cache = BlockCache::new(8 << 20);
+        let own = partition(&cache, 1, 20_000);
         for round in 0..20 {
-            for offset in 0..200 {
-                if cache.get(key(offset), FillCache::Yes).is_none() {
-                    cache.insert(key(offset), partition(8000), FillCache::Yes);
+            for place in 0..200 {
+                if own.frames.get(place).is_none() {
+                    own.frames.put(place, block(1));
                 }
             }
             for scanned in 0..500 {
-                let offset = 1000 + round * 500 + scanned;
-                cache.insert(key(offset), partition(8000), FillCache::Yes);
+                own.frames.put(1000 + round * 500 + scanned, block(2));
             }
         }
-        let kept = (0..200).filter(|offset| cache.get(key(*offset), FillCache::No).is_some());
+        let kept = (0..200).filter(|place| own.frames.get(*place).is_some());
         assert!(kept.count() >= 190);
     }
 
@@ -213,29 +254,44 @@ mod tests {
     fn what_tables_keep_is_a_part_of_the_budget() {
         let budget = 8 << 20;
         let cache = BlockCache::new(budget);
+        let blocks = partition(&cache, 1, 4000);
+        (0..2000).for_each(|place| blocks.frames.put(place, block(1)));
+        let kept = partition(&cache, 2, 0);
         let mut granted = 0;
-        while cache.pin(32 << 10) {
+        while cache.pin(&kept) {
             granted += 1;
-        }
-        assert!(
-            (granted * (32 << 10)..budget).contains(&(budget / 4 - 1000)),
-            "{granted}"
-        );
-        for offset in 0..2000 {
-            cache.insert(key(offset), partition(8000), FillCache::Yes);
             assert!(cache.figures().bytes <= budget as u64);
         }
-        assert!(cache.figures().bytes >= budget as u64 * 9 / 10);
-        cache.unpin(granted * (32 << 10), granted);
-        assert!(cache.figures().bytes <= budget as u64 * 4 / 5);
-        assert!(cache.pin(32 << 10));
+        let part = granted * (32 << 10);
+        assert!((budget / 5..=budget / 4).contains(&part), "{granted}");
+        (2000..4000).for_each(|place| blocks.frames.put(place, block(1)));
+        assert!((budget as u64 * 9 / 10..=budget as u64).contains(&cache.figures().bytes));
+        (0..granted).for_each(|_| cache.unpin(&kept));
+        cache.fit();
+        assert!(cache.pin(&kept));
     }
 
     #[test]
-    fn who_does_not_fill_leaves_no_trace() {
-        let cache = BlockCache::new(1 << 20);
-        cache.insert(key(1), partition(8000), FillCache::No);
-        assert!(cache.get(key(1), FillCache::No).is_none());
-        assert_eq!(cache.figures(), CacheFigures::default());
+    fn many_threads_agree_on_the_bytes() {
+        let cache = BlockCache::new(2 << 20);
+        let own = partition(&cache, 1, 1000);
+        std::thread::scope(|scope| {
+            for thread in 0..4_usize {
+                let own = &own;
+                scope.spawn(move || {
+                    for step in 0..20_000_usize {
+                        let place = (step * 7919 + thread * 31) % 1000;
+                        let letter = (place % 251) as u8;
+                        match own.frames.get(place) {
+                            Some(payload) => assert_eq!(payload[17], letter),
+                            None => own.frames.put(place, block(letter)),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(cache.figures().bytes <= 2 << 20);
+        drop(own);
+        assert_eq!(cache.figures().bytes, 0);
     }
 }

@@ -1,14 +1,18 @@
-//! The block cache: decoded blocks of all tables of a store, under one budget.
+//! The cache: what of the tables of a store is in memory, under one budget.
 //!
-//! How it fits: [`crate::table::Table`] asks here before it reads its file. Data blocks and index
-//! partitions (with their filters) share the budget; top indexes are part of the open table.
+//! How it fits: an open [`crate::table::Table`] keeps its index partitions ([`pins`] says how many
+//! may be kept; those beyond compete with each other for a part of the budget). With each partition
+//! come the [`frames`] of its data blocks, where a lookup finds a block without asking anybody;
+//! [`blocks`] counts them and says which have to go. Top indexes are part of the open table.
 //!
 //! Invariants: what is in the cache is what its checksum proved; blocks never change, so nothing is
-//! ever invalidated (table ids are not reused); the weight of all entries stays at or below the
-//! budget.
+//! ever invalidated (table ids are not reused); all together stay at or below the budget.
 
 mod block_cache;
+mod blocks;
+mod frames;
 
 #[cfg(test)]
 pub(crate) use block_cache::CacheFigures;
-pub(crate) use block_cache::{BlockCache, BlockKey, CachedBlock, FillCache};
+pub(crate) use block_cache::{BlockCache, FillCache, PartitionKey};
+pub(crate) use frames::Frames;

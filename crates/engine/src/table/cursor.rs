@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    block_cursor::BlockCursor, index_block::IndexBlock, malformed::Malformed, payload::BlockSlice,
+    block_cursor::BlockCursor, malformed::Malformed, partition::Partition, payload::BlockSlice,
     read_ahead::ReadAhead, reader::Table,
 };
 use crate::{Error, cache::FillCache, entry::EntryKind};
@@ -42,16 +42,16 @@ pub(crate) struct CursorOptions {
 pub(crate) struct TableCursor {
     table: Arc<Table>,
     options: CursorOptions,
-    partition: Option<Partition>,
+    partition: Option<CurrentPartition>,
     /// Place of the current block in the partition.
     block_index: usize,
     block: BlockCursor,
     ahead: Option<Box<ReadAhead>>,
 }
 
-struct Partition {
+struct CurrentPartition {
     index: usize,
-    block: IndexBlock,
+    partition: Arc<Partition>,
 }
 
 impl TableCursor {
@@ -119,7 +119,7 @@ impl TableCursor {
         let count = self
             .partition
             .as_ref()
-            .map_or(0, |partition| partition.block.entry_count());
+            .map_or(0, |partition| partition.partition.index.entry_count());
         self.enter_blocks_down(count, |block| block.seek_to_last())
     }
 
@@ -132,7 +132,7 @@ impl TableCursor {
         let Some(partition) = &self.partition else {
             return Ok(());
         };
-        let index = self.sound(partition, partition.block.seek(key, version))?;
+        let index = self.sound(partition, partition.partition.index.seek(key, version))?;
         self.enter_blocks_up(index, |block| block.seek(key, version))
     }
 
@@ -147,7 +147,7 @@ impl TableCursor {
         let Some(partition) = &self.partition else {
             return Ok(());
         };
-        let count = self.sound(partition, partition.block.seek_for_prev(key))?;
+        let count = self.sound(partition, partition.partition.index.seek_for_prev(key))?;
         self.enter_blocks_down(count, |block| block.seek_for_prev(key, version))
     }
 
@@ -190,7 +190,7 @@ impl TableCursor {
         let mut index = index;
         self.block.leave();
         while let Some(partition) = &self.partition {
-            if index >= partition.block.entry_count() {
+            if index >= partition.partition.index.entry_count() {
                 let next = partition.index + 1;
                 if let Some(upper) = &self.options.upper
                     && next < self.table.top().entry_count()
@@ -205,7 +205,7 @@ impl TableCursor {
                 continue;
             }
             if let Some(upper) = &self.options.upper {
-                let beyond = partition.block.begins_at_or_above(index, upper);
+                let beyond = partition.partition.index.begins_at_or_above(index, upper);
                 if self.sound(partition, beyond)? {
                     return Ok(());
                 }
@@ -244,11 +244,11 @@ impl TableCursor {
                 end = self
                     .partition
                     .as_ref()
-                    .map_or(0, |now| now.block.entry_count());
+                    .map_or(0, |now| now.partition.index.entry_count());
                 continue;
             };
             if let Some(lower) = &self.options.lower {
-                let beyond = partition.block.is_below(index, lower);
+                let beyond = partition.partition.index.is_below(index, lower);
                 if self.sound(partition, beyond)? {
                     return Ok(());
                 }
@@ -283,8 +283,8 @@ impl TableCursor {
             Reading::Cached => FillCache::Yes,
             Reading::Ahead => FillCache::No,
         };
-        let block = self.table.partition(index, fill)?.into_owned();
-        self.partition = Some(Partition { index, block });
+        let partition = self.table.partition(index, fill)?.into_owned();
+        self.partition = Some(CurrentPartition { index, partition });
         Ok(())
     }
 
@@ -292,17 +292,21 @@ impl TableCursor {
         let Some(partition) = &self.partition else {
             return Ok(());
         };
-        let handle = self.sound(partition, partition.block.handle(index))?;
+        let handle = self.sound(partition, partition.partition.index.handle(index))?;
         let block = match &mut self.ahead {
             Some(ahead) => self.table.data_block_ahead(handle, ahead)?,
-            None => self.table.data_block(handle, FillCache::Yes)?,
+            None => self.table.data_block(&partition.partition, index, handle)?,
         };
         self.block_index = index;
         self.block.enter(block);
         Ok(())
     }
 
-    fn sound<T>(&self, partition: &Partition, answer: Result<T, Malformed>) -> Result<T, Error> {
+    fn sound<T>(
+        &self,
+        partition: &CurrentPartition,
+        answer: Result<T, Malformed>,
+    ) -> Result<T, Error> {
         answer.map_err(|error| self.table.partition_damaged(partition.index, error))
     }
 
@@ -312,7 +316,7 @@ impl TableCursor {
         let handle = self
             .partition
             .as_ref()
-            .and_then(|partition| partition.block.handle(self.block_index).ok());
+            .and_then(|partition| partition.partition.index.handle(self.block_index).ok());
         self.table.damaged(handle.unwrap_or_default(), error)
     }
 }

@@ -16,7 +16,7 @@
 //! Reading order: [`layout`], [`frame`] (a block in the file), [`payload`] (in memory), [`heads`],
 //! [`entry`], [`data_builder`] and [`data_block`], [`filter`], [`index_builder`] and
 //! [`index_block`], [`footer`], [`garbage`] and [`summary`], then [`writer`], [`reader`],
-//! [`block_cursor`] and [`cursor`].
+//! [`partition`], [`block_cursor`] and [`cursor`].
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_bytes;
@@ -38,6 +38,7 @@ mod index_block;
 mod index_builder;
 mod layout;
 mod malformed;
+mod partition;
 mod payload;
 mod read_ahead;
 mod reader;
@@ -51,6 +52,9 @@ mod writer;
 pub(crate) use cursor::{CursorOptions, Reading, TableCursor};
 #[cfg(test)]
 pub(crate) use garbage::{Garbage, Span};
+#[cfg(test)]
+pub(crate) use index_block::IndexBlock;
+pub(crate) use partition::Partition;
 pub(crate) use payload::{BlockSlice, Payload};
 pub(crate) use reader::{LookupKey, Table};
 pub(crate) use summary::TableSummary;

@@ -6,6 +6,12 @@
 
 use std::{fmt, ops::Deref, ops::Range, sync::Arc};
 
+/// Memory comes in multiples of this, so that what one block leaves serves for another.
+const ROUND_BYTES: usize = 256;
+
+/// The counts in front of shared bytes.
+const SHARE_COUNT_BYTES: usize = 16;
+
 /// The payload of a block; a clone shares the bytes.
 #[derive(Clone, Default)]
 pub(crate) struct Payload {
@@ -23,9 +29,51 @@ impl Payload {
         length: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Self, E> {
-        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
-        fill(Arc::get_mut(&mut bytes).expect("nobody else has it yet"))?;
-        Ok(Self::of(bytes))
+        let zeros: Arc<[u8]> = std::iter::repeat_n(0, rounded(length)).collect();
+        Self::of(zeros).fill(length, fill)
+    }
+
+    /// As [`Payload::read`] into this one's memory, if nobody else has a share of it. `fill` is
+    /// given old bytes.
+    ///
+    /// # Errors
+    /// Those of `fill`.
+    pub(crate) fn reread<E>(
+        self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        if self.is_unshared() && self.fits(length) {
+            self.fill(length, fill)
+        } else {
+            Self::read(length, fill)
+        }
+    }
+
+    fn fill<E>(
+        mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let bytes = Arc::get_mut(&mut self.bytes).and_then(|bytes| bytes.get_mut(..length));
+        fill(bytes.expect("nobody else has it, and it was made for this length"))?;
+        self.length = u32::try_from(length).expect("a block is below half of u32::MAX");
+        Ok(self)
+    }
+
+    /// Memory, bytes.
+    pub(crate) fn byte_count(&self) -> usize {
+        self.bytes.len() + SHARE_COUNT_BYTES
+    }
+
+    /// Whether it has just the memory for so many bytes.
+    pub(crate) fn fits(&self, length: usize) -> bool {
+        self.bytes.len() == rounded(length)
+    }
+
+    /// Whether nobody else has a share of the bytes.
+    pub(crate) fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.bytes) == 1
     }
 
     fn of(bytes: Arc<[u8]>) -> Self {
@@ -47,6 +95,10 @@ impl Payload {
             range: if is_within { range } else { 0..0 },
         }
     }
+}
+
+fn rounded(length: usize) -> usize {
+    length.next_multiple_of(ROUND_BYTES)
 }
 
 impl From<Vec<u8>> for Payload {
@@ -145,6 +197,25 @@ mod tests {
         slice.advance(usize::MAX);
         assert_eq!(&*slice, b"");
         assert!(Payload::read(5, |_| Err(())).is_err());
+        assert_eq!(BlockSlice::default().len(), 0);
+    }
+
+    #[test]
+    fn memory_is_used_again_only_when_nobody_has_a_share_of_it() {
+        let make = |payload: Payload, letter: u8| {
+            let fill = |bytes: &mut [u8]| {
+                bytes.fill(letter);
+                Ok::<_, ()>(())
+            };
+            payload.reread(300, fill).expect("filled")
+        };
+        let first = make(Payload::default(), b'a');
+        let address = first.as_ptr();
+        let shared = first.clone();
+        let second = make(first, b'b');
+        assert_eq!((shared[299], second[299], second.len()), (b'a', b'b', 300));
+        let third = make(shared, b'c');
+        assert_eq!((third.as_ptr(), third[0]), (address, b'c'));
         assert_eq!(BlockSlice::default().len(), 0);
     }
 }

@@ -22,13 +22,14 @@ use super::{
     index_block::IndexBlock,
     layout::{Content, Handle, PAYLOAD_BYTES_MAX, footer, trailer},
     malformed::Malformed,
+    partition::Partition,
     payload::{BlockSlice, Payload},
     read_ahead::ReadAhead,
     summary::TableSummary,
 };
 use crate::{
     Error,
-    cache::{BlockCache, BlockKey, CachedBlock, FillCache},
+    cache::{BlockCache, FillCache, PartitionKey},
     entry::EntryKind,
     tombstones::Tombstones,
     varint,
@@ -74,7 +75,7 @@ pub(crate) struct Table {
     top: IndexBlock,
     /// The partitions that the budget lets the table keep, by their place in the top index: read
     /// once, then found without a lookup in the cache.
-    pinned: Box<[OnceLock<IndexBlock>]>,
+    pinned: Box<[OnceLock<Arc<Partition>>]>,
 }
 
 impl Table {
@@ -113,17 +114,17 @@ impl Table {
             top: IndexBlock::default(),
             pinned: Box::default(),
         };
-        let payload = table.read_block(Content::Index, footer.index)?;
+        let payload = table.read_block(Content::Index, footer.index, None)?;
         table.top =
             IndexBlock::parse(payload).map_err(|error| table.damaged(footer.index, error))?;
         table.pinned = (0..table.top.entry_count())
             .map(|_| OnceLock::new())
             .collect();
-        let payload = table.read_block(Content::Properties, footer.properties)?;
+        let payload = table.read_block(Content::Properties, footer.properties, None)?;
         table.summary = TableSummary::decode(&mut &*payload, file_bytes)
             .map_err(|error| table.damaged(footer.properties, error))?;
         if footer.tombstones.bytes > 0 {
-            let payload = table.read_block(Content::Tombstones, footer.tombstones)?;
+            let payload = table.read_block(Content::Tombstones, footer.tombstones, None)?;
             table.tombstones = decode_tombstones(&payload).ok_or_else(|| {
                 let error = Malformed::new("range tombstones", "bytes that don't parse as such");
                 table.damaged(footer.tombstones, error)
@@ -169,7 +170,7 @@ impl Table {
                 break;
             }
             let partition = self.partition(index, FillCache::Yes)?;
-            if !partition.may_contain(key.hash) {
+            if !partition.index.may_contain(key.hash) {
                 continue;
             }
             match self.get_in_partition(&partition, index, key.key, at)? {
@@ -182,20 +183,20 @@ impl Table {
 
     fn get_in_partition(
         &self,
-        partition: &IndexBlock,
+        partition: &Partition,
         index: usize,
         key: &[u8],
         at: u64,
     ) -> Result<Progress, Error> {
         let damaged = |error| self.partition_damaged(index, error);
-        let first = partition.seek(key, at).map_err(damaged)?;
-        for place in first..partition.entry_count() {
-            let entry = partition.entry(place).map_err(damaged)?;
-            if partition.is_entry_above(&entry, key) {
+        let first = partition.index.seek(key, at).map_err(damaged)?;
+        for place in first..partition.index.entry_count() {
+            let entry = partition.index.entry(place).map_err(damaged)?;
+            if partition.index.is_entry_above(&entry, key) {
                 return Ok(Progress::Done(None));
             }
             let handle = entry.handle;
-            let block = self.data_block(handle, FillCache::Yes)?;
+            let block = self.data_block(partition, place, handle)?;
             match block
                 .search(key, at)
                 .map_err(|error| self.damaged(handle, error))?
@@ -222,7 +223,7 @@ impl Table {
         let (mut entry_count, mut ahead) = (0, ReadAhead::default());
         for index in 0..self.top.entry_count() {
             let handle = self.partition_handle(index)?;
-            let payload = self.read_block(Content::Partition, handle)?;
+            let payload = self.read_block(Content::Partition, handle, None)?;
             let partition = IndexBlock::parse(payload);
             let partition = partition.map_err(|error| self.damaged(handle, error))?;
             for place in 0..partition.entry_count() {
@@ -274,54 +275,72 @@ impl Table {
 
     /// The partition at a place of the top index.
     #[inline]
-    pub(super) fn partition(&self, index: usize, fill: FillCache) -> Result<Partition<'_>, Error> {
+    pub(super) fn partition(
+        &self,
+        index: usize,
+        fill: FillCache,
+    ) -> Result<PartitionRef<'_>, Error> {
         match self.pinned.get(index).and_then(OnceLock::get) {
-            Some(partition) => Ok(Partition::Pinned(partition)),
-            None => self.load_partition(index, fill),
+            Some(partition) => Ok(PartitionRef::Pinned(partition)),
+            None => self.load_partition(index, fill).map(PartitionRef::Loaded),
         }
     }
 
     /// Keeps it if the budget allows that, else it goes through the cache.
-    fn load_partition(&self, index: usize, fill: FillCache) -> Result<Partition<'_>, Error> {
-        let handle = self.partition_handle(index)?;
-        let key = BlockKey {
+    fn load_partition(&self, index: usize, fill: FillCache) -> Result<Arc<Partition>, Error> {
+        let key = PartitionKey {
             table: self.id,
-            offset: handle.offset,
+            place: u32::try_from(index).expect("a table has fewer than 2^32 blocks"),
         };
-        let parse =
-            |payload| IndexBlock::parse(payload).map_err(|error| self.damaged(handle, error));
-        if let Some(CachedBlock::Partition(payload)) = self.cache.get(key, fill) {
-            return parse(payload).map(Partition::Loaded);
+        if let Some(partition) = self.cache.get(key, fill) {
+            return Ok(partition);
         }
-        let payload = self.read_block(Content::Partition, handle)?;
-        let partition = parse(payload.clone())?;
-        if fill == FillCache::Yes
-            && let Some(place) = self.pinned.get(index)
-            && self.cache.pin(payload.len())
+        let handle = self.partition_handle(index)?;
+        let payload = self.read_block(Content::Partition, handle, None)?;
+        let block = IndexBlock::parse(payload).map_err(|error| self.damaged(handle, error))?;
+        let frames = self.cache.frames(key, block.entry_count());
+        let partition = Arc::new(Partition::new(block, frames));
+        if fill == FillCache::No {
+            return Ok(partition);
+        }
+        self.cache.count_miss();
+        if let Some(place) = self.pinned.get(index)
+            && self.cache.pin(&partition)
         {
-            if place.set(partition.clone()).is_err() {
+            if let Err(partition) = place.set(Arc::clone(&partition)) {
                 // Somebody else was first.
-                self.cache.unpin(payload.len(), 1);
+                self.cache.unpin(&partition);
             }
-            return Ok(Partition::Loaded(partition));
+        } else {
+            self.cache.insert(key, Arc::clone(&partition));
         }
-        self.cache
-            .insert(key, CachedBlock::Partition(payload), fill);
-        Ok(Partition::Loaded(partition))
+        Ok(partition)
     }
 
+    /// The block at a place of a partition, where the index says that it lies.
     #[inline]
-    pub(super) fn data_block(&self, handle: Handle, fill: FillCache) -> Result<DataBlock, Error> {
-        let key = BlockKey {
-            table: self.id,
-            offset: handle.offset,
-        };
-        if let Some(CachedBlock::Data(payload)) = self.cache.get(key, fill) {
-            return self.parse_data(handle, payload);
+    pub(super) fn data_block(
+        &self,
+        partition: &Partition,
+        place: usize,
+        handle: Handle,
+    ) -> Result<DataBlock, Error> {
+        match partition.frames.get(place) {
+            Some(payload) => self.parse_data(handle, payload),
+            None => self.load_data_block(partition, place, handle),
         }
-        let payload = self.read_block(Content::Data, handle)?;
+    }
+
+    fn load_data_block(
+        &self,
+        partition: &Partition,
+        place: usize,
+        handle: Handle,
+    ) -> Result<DataBlock, Error> {
+        let spare = partition.frames.spare(place, handle.bytes as usize);
+        let payload = self.read_block(Content::Data, handle, spare)?;
         let block = self.parse_data(handle, payload.clone())?;
-        self.cache.insert(key, CachedBlock::Data(payload), fill);
+        partition.frames.put(place, payload);
         Ok(block)
     }
 
@@ -355,11 +374,20 @@ impl Table {
         Err(self.damaged(handle, Malformed::new("a block within the file", found)))
     }
 
-    /// Reads a block from the file and proves it.
-    pub(super) fn read_block(&self, content: Content, handle: Handle) -> Result<Payload, Error> {
+    /// Reads a block from the file, into memory that is to spare if there is some, and proves it.
+    pub(super) fn read_block(
+        &self,
+        content: Content,
+        handle: Handle,
+        spare: Option<Payload>,
+    ) -> Result<Payload, Error> {
         self.check_handle(handle)?;
         let read = |bytes: &mut [u8]| self.file.read_exact_at(bytes, handle.offset);
-        let block = Payload::read(handle.bytes as usize, read).map_err(|error| {
+        let block = match spare {
+            Some(spare) => spare.reread(handle.bytes as usize, read),
+            None => Payload::read(handle.bytes as usize, read),
+        };
+        let block = block.map_err(|error| {
             if error.kind() == std::io::ErrorKind::UnexpectedEof {
                 let found = "the end of the file";
                 return self.damaged(handle, Malformed::new("a whole block", found));
@@ -394,33 +422,33 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        let kept = || self.pinned.iter().filter_map(OnceLock::get);
-        let bytes = kept().map(|partition| partition.payload().len()).sum();
-        self.cache.unpin(bytes, kept().count());
+        let kept = self.pinned.iter().filter_map(OnceLock::get);
+        kept.for_each(|partition| self.cache.unpin(partition));
+        self.cache.fit();
     }
 }
 
 /// A partition, kept by the table or held by this.
-pub(super) enum Partition<'a> {
-    Pinned(&'a IndexBlock),
-    Loaded(IndexBlock),
+pub(super) enum PartitionRef<'a> {
+    Pinned(&'a Arc<Partition>),
+    Loaded(Arc<Partition>),
 }
 
-impl Partition<'_> {
+impl PartitionRef<'_> {
     /// A share of it.
-    pub(super) fn into_owned(self) -> IndexBlock {
+    pub(super) fn into_owned(self) -> Arc<Partition> {
         match self {
-            Self::Pinned(partition) => partition.clone(),
+            Self::Pinned(partition) => Arc::clone(partition),
             Self::Loaded(partition) => partition,
         }
     }
 }
 
-impl Deref for Partition<'_> {
-    type Target = IndexBlock;
+impl Deref for PartitionRef<'_> {
+    type Target = Partition;
 
     #[inline]
-    fn deref(&self) -> &IndexBlock {
+    fn deref(&self) -> &Partition {
         match self {
             Self::Pinned(partition) => partition,
             Self::Loaded(partition) => partition,

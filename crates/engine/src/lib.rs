@@ -44,6 +44,7 @@ mod mark;
 mod merge;
 mod moment;
 mod options;
+mod plant;
 mod range;
 mod record;
 mod stats;

@@ -62,7 +62,7 @@ impl Promise {
         };
         let mut bytes = [0; BYTES];
         let count = file
-            .read_at(&mut bytes, 0)
+            .read_full_at(&mut bytes, 0)
             .map_err(|error| Error::io("reading", &path, error))?;
         Ok(bytes
             .get(..count)

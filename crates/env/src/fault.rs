@@ -1,9 +1,23 @@
 //! A file system that fails on purpose.
 //!
 //! It wraps any other and looks at each operation before it happens. Rules choose (the nth
-//! operation of a kind, a probability by seed, a part of the path) and say what happens: an error,
-//! a torn write, a sync that lies, or the end of the world (every later operation fails, as seen by
-//! a process whose machine lost power).
+//! operation of a kind, a probability by seed, a part of the path) and say what happens.
+//!
+//! | outcome | reads | writes | syncs of files | `sync_dir` | the others |
+//! |---|---|---|---|---|---|
+//! | `DeviceError` | `EIO` | `EIO`, nothing written | `EIO`, nothing synced | `EIO` | `EIO`, nothing done |
+//! | `NoSpace` | `ENOSPC` | `ENOSPC` | `ENOSPC` | `ENOSPC` | `ENOSPC` (creating, reserving) |
+//! | `TornWrite` | `EIO` | a part, then `EIO` | `EIO` | `EIO` | `EIO` |
+//! | `LostSync` | works | works | says yes, does nothing | says yes, does nothing | works |
+//! | `FailedSync` | `EIO` | `EIO` | `EIO`, and what was unsynced will never be | `EIO` | `EIO` |
+//! | `Interrupted` | `EINTR` | `EINTR` | `EINTR` | `EINTR` | `EINTR` |
+//! | `ShortRead` | a part | works | works | works | works |
+//! | `Slow` | late | late | late | late | late |
+//! | `Crash` | fails, like all after it | | | | |
+//!
+//! What a power cut loses, tears and reorders of the writes that no sync covered, the memory file
+//! system decides (`MemoryFileSystem::crash`); what a full device refuses over time, its space
+//! limit.
 //!
 //! Invariants:
 //! - without rules it is transparent;
@@ -14,11 +28,14 @@ use std::{
     io::{self, IoSlice},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 
-use crate::{DirEntry, File, FileLock, FileSystem, Metadata, OpenMode, SeededRandom};
+use crate::{
+    Clock, DirEntry, File, FileLock, FileSystem, MemoryFileSystem, Metadata, OpenMode, SeededRandom,
+};
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -105,6 +122,19 @@ pub enum Outcome {
     TornWrite,
     /// A sync says that it worked and does nothing. Transparent on anything but a sync.
     LostSync,
+    /// A sync fails, and the pages that it should have written count as clean from then on, as on
+    /// Linux: a sync that is tried again says that it worked, the bytes are read as long as the
+    /// machine runs, and a power cut takes them. Acts as `DeviceError` on anything else, and
+    /// without [`FaultFileSystem::over_memory`].
+    FailedSync,
+    /// The call is interrupted (`EINTR`); nothing is done.
+    Interrupted,
+    /// A read returns a part of what was asked for, at least a byte, chosen by the seed.
+    /// Transparent on anything but a read.
+    ShortRead,
+    /// It works, after the clock was slept on for this long. Needs
+    /// [`FaultFileSystem::with_clock`]; transparent without.
+    Slow(Duration),
     /// Power is cut: this and every later operation fails.
     Crash,
 }
@@ -132,6 +162,9 @@ struct Plan {
     crashed: Mutex<bool>,
     counts: Mutex<Vec<u64>>,
     random: SeededRandom,
+    /// Where dirty pages can be dropped.
+    memory: Option<MemoryFileSystem>,
+    clock: Mutex<Option<Arc<dyn Clock>>>,
 }
 
 /// What a rule, or none, decided about one operation.
@@ -139,6 +172,9 @@ enum Verdict {
     Pass,
     Torn,
     Lost,
+    /// A sync is to fail and to drop what it should have written.
+    Dropped,
+    Short,
 }
 
 impl Plan {
@@ -158,6 +194,15 @@ impl Plan {
                 Outcome::NoSpace => Err(io::ErrorKind::StorageFull.into()),
                 Outcome::TornWrite => Ok(Verdict::Torn),
                 Outcome::LostSync => Ok(Verdict::Lost),
+                Outcome::FailedSync => Ok(Verdict::Dropped),
+                Outcome::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+                Outcome::ShortRead => Ok(Verdict::Short),
+                Outcome::Slow(duration) => {
+                    if let Some(clock) = self.clock.lock().as_ref() {
+                        clock.sleep(duration);
+                    }
+                    Ok(Verdict::Pass)
+                }
                 Outcome::Crash => {
                     *self.crashed.lock() = true;
                     Err(device_error())
@@ -184,17 +229,23 @@ impl Plan {
     /// For operations that are neither writes nor syncs: a torn one is a failed one.
     fn pass(&self, operation: Operation, path: &Path) -> io::Result<()> {
         match self.judge(operation, path)? {
-            Verdict::Torn => Err(device_error()),
-            Verdict::Pass | Verdict::Lost => Ok(()),
+            Verdict::Torn | Verdict::Dropped => Err(device_error()),
+            Verdict::Pass | Verdict::Lost | Verdict::Short => Ok(()),
         }
     }
 
     /// For syncs: whether to do it.
     fn sync(&self, operation: Operation, path: &Path) -> io::Result<bool> {
         match self.judge(operation, path)? {
-            Verdict::Pass => Ok(true),
+            Verdict::Pass | Verdict::Short => Ok(true),
             Verdict::Lost => Ok(false),
             Verdict::Torn => Err(device_error()),
+            Verdict::Dropped => {
+                if let Some(memory) = &self.memory {
+                    memory.drop_unsynced(path);
+                }
+                Err(device_error())
+            }
         }
     }
 }
@@ -214,11 +265,30 @@ impl FaultFileSystem {
     /// Wraps `inner`; probabilities and torn lengths come from `seed`.
     #[must_use]
     pub fn new(inner: Arc<dyn FileSystem>, seed: u64) -> Self {
+        Self::with(inner, None, seed)
+    }
+
+    /// Wraps a file system in memory, whose unsynced bytes [`Outcome::FailedSync`] can drop.
+    #[must_use]
+    pub fn over_memory(memory: &MemoryFileSystem, seed: u64) -> Self {
+        Self::with(Arc::new(memory.clone()), Some(memory.clone()), seed)
+    }
+
+    /// [`Outcome::Slow`] sleeps on this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        *self.plan.clock.lock() = Some(clock);
+        self
+    }
+
+    fn with(inner: Arc<dyn FileSystem>, memory: Option<MemoryFileSystem>, seed: u64) -> Self {
         let plan = Plan {
             rules: Mutex::new(Vec::new()),
             crashed: Mutex::new(false),
             counts: Mutex::new(vec![0; Operation::ALL.len()]),
             random: SeededRandom::new(seed),
+            memory,
+            clock: Mutex::new(None),
         };
         Self {
             inner,
@@ -348,14 +418,24 @@ impl FaultFile {
 
 impl File for FaultFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.plan.pass(Operation::Read, &self.path)?;
-        self.inner.read_at(buffer, offset)
+        match self.plan.judge(Operation::Read, &self.path)? {
+            Verdict::Torn | Verdict::Dropped => Err(device_error()),
+            Verdict::Pass | Verdict::Lost => self.inner.read_at(buffer, offset),
+            Verdict::Short => {
+                let most = buffer.len().saturating_sub(1) as u64;
+                let count = 1 + self.plan.random.below(most) as usize;
+                let count = count.min(buffer.len());
+                let part = buffer.get_mut(..count).unwrap_or_default();
+                self.inner.read_at(part, offset)
+            }
+        }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match self.plan.judge(Operation::Write, &self.path)? {
             Verdict::Torn => self.tear(bytes, offset),
-            Verdict::Pass | Verdict::Lost => self.inner.write_at(bytes, offset),
+            Verdict::Dropped => Err(device_error()),
+            Verdict::Pass | Verdict::Lost | Verdict::Short => self.inner.write_at(bytes, offset),
         }
     }
 
@@ -368,7 +448,10 @@ impl File for FaultFile {
                     .collect();
                 self.tear(&bytes, offset)
             }
-            Verdict::Pass | Verdict::Lost => self.inner.write_slices_at(slices, offset),
+            Verdict::Dropped => Err(device_error()),
+            Verdict::Pass | Verdict::Lost | Verdict::Short => {
+                self.inner.write_slices_at(slices, offset)
+            }
         }
     }
 

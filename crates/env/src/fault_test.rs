@@ -1,9 +1,10 @@
 //! Every kind of operation can fail; the rules choose as they say.
 
-use std::{io, io::IoSlice, path::Path, sync::Arc};
+use std::{io, io::IoSlice, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    FaultFileSystem, FileSystem, MemoryFileSystem, OpenMode, Operation, Outcome, Rule, Trigger,
+    Clock, FaultFileSystem, FileSystem, ManualClock, MemoryFileSystem, OpenMode, Operation,
+    Outcome, Rule, Trigger,
 };
 
 fn rule(operations: &[Operation], path: &str, trigger: Trigger, outcome: Outcome) -> Rule {
@@ -145,6 +146,75 @@ fn a_lost_sync_lies() {
         &bytes == b"first"
     });
     assert!(lost);
+}
+
+#[test]
+fn a_failed_sync_drops_what_it_should_have_written() {
+    let (memory, _) = prepared();
+    let faults = FaultFileSystem::over_memory(&memory, 1);
+    let nth = rule(
+        &[Operation::SyncData],
+        "",
+        Trigger::Nth(1),
+        Outcome::FailedSync,
+    );
+    faults.add_rule(nth);
+    let file = faults.open(Path::new("/d/a"), OpenMode::ReadWrite).unwrap();
+    file.write_at(b"other", 0).unwrap();
+    assert!(file.sync_data().is_err());
+    // A second one says that all is well, and lies.
+    file.sync_data().unwrap();
+    let mut bytes = [0; 5];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(&bytes, b"other");
+    for seed in 0..20 {
+        let image = memory.crash(seed);
+        let file = image.open(Path::new("/d/a"), OpenMode::Read).unwrap();
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"first");
+    }
+}
+
+#[test]
+fn short_reads_are_read_to_the_end() {
+    let (_, faults) = prepared();
+    faults.add_rule(rule(
+        &[Operation::Read],
+        "",
+        Trigger::From(1),
+        Outcome::ShortRead,
+    ));
+    let file = faults.open(Path::new("/d/a"), OpenMode::Read).unwrap();
+    let mut bytes = [0; 5];
+    let lengths: Vec<usize> = (0..20)
+        .map(|_| file.read_at(&mut bytes, 0).unwrap())
+        .collect();
+    assert!(lengths.iter().any(|length| *length < 5) && lengths.iter().all(|length| *length > 0));
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    assert_eq!(
+        (&bytes, file.read_full_at(&mut [0; 9], 0).unwrap()),
+        (b"first", 5)
+    );
+}
+
+#[test]
+fn a_call_is_interrupted_or_late() {
+    let (_, faults) = prepared();
+    let clock = Arc::new(ManualClock::new());
+    let faults = faults.with_clock(Arc::<ManualClock>::clone(&clock));
+    let late = Outcome::Slow(Duration::from_secs(3));
+    faults.add_rule(rule(&[Operation::List], "", Trigger::Nth(1), late));
+    faults.add_rule(rule(
+        &[Operation::List],
+        "",
+        Trigger::Nth(1),
+        Outcome::Interrupted,
+    ));
+    let start = clock.monotonic();
+    faults.list(Path::new("/d")).unwrap();
+    assert_eq!(clock.monotonic() - start, Duration::from_secs(3));
+    let error = faults.list(Path::new("/d")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Interrupted);
 }
 
 #[test]

@@ -68,7 +68,8 @@ pub struct Metadata {
 ///
 /// **Concurrency**: every method may be called from any thread at the same time.
 pub trait File: Send + Sync {
-    /// Reads at `offset` into `buffer`; fewer bytes than asked only at the end of the file.
+    /// Reads at `offset` into `buffer`; maybe fewer bytes than asked, none only at the end of the
+    /// file.
     ///
     /// # Errors
     /// Whatever the device says.
@@ -134,17 +135,28 @@ pub trait File: Send + Sync {
     /// `StorageFull`; `Unsupported` where the file system can't.
     fn allocate(&self, len: u64) -> io::Result<()>;
 
+    /// Reads until `buffer` is full or the file ends; the number of bytes.
+    ///
+    /// # Errors
+    /// Whatever the device says.
+    fn read_full_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read_at(rest, offset + filled as u64)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok(filled)
+    }
+
     /// Fills `buffer` from `offset`.
     ///
     /// # Errors
     /// `UnexpectedEof` when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.read_at(rest, offset + filled as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => filled += count,
-            }
+        if self.read_full_at(buffer, offset)? < buffer.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ fn read_secret(file: &Path) -> Result<String, Failure> {
         .open(file, OpenMode::Read)
         .map_err(|error| failed(&error))?;
     let count = open
-        .read_at(&mut bytes, 0)
+        .read_full_at(&mut bytes, 0)
         .map_err(|error| failed(&error))?;
     let text = bytes
         .get(..count)

@@ -51,7 +51,7 @@ impl StoreLock {
 fn holder(env: &Env, path: &Path) -> Option<u32> {
     let file = env.files.open(path, OpenMode::Read).ok()?;
     let mut buffer = [0; HOLDER_BYTES_MAX];
-    let count = file.read_at(&mut buffer, 0).ok()?;
+    let count = file.read_full_at(&mut buffer, 0).ok()?;
     std::str::from_utf8(buffer.get(..count)?)
         .ok()?
         .trim()

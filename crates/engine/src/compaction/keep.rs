@@ -1,6 +1,9 @@
 //! Which reads must stay exact: the one rule that pruning follows.
 
-use crate::Retention;
+use crate::{
+    Retention,
+    plant::{Plant, is_planted},
+};
 
 /// The retained reads: at each pin, and at every version from the horizon on.
 #[derive(Clone, Debug)]
@@ -13,6 +16,9 @@ pub(crate) struct Keep {
 impl Keep {
     pub(crate) fn new(retention: &Retention) -> Self {
         let mut pins: Vec<u64> = retention.pins.iter().map(|pin| pin.as_u64()).collect();
+        if is_planted(Plant::ForgetPins) {
+            pins.clear();
+        }
         pins.sort_unstable();
         Self {
             horizon: retention.horizon.as_u64(),

@@ -210,9 +210,10 @@ impl Core {
                 return Err(error);
             }
         };
-        // After a failed commit the manifest may or may not name the outputs: they stay until the
-        // next open knows.
-        self.install_compaction(writing, &inputs.removed, added)?;
+        if let Err(error) = self.install_compaction(writing, &inputs.removed, added) {
+            self.remove_unless_unknown(&error, &made.lock());
+            return Err(error);
+        }
         for (_, number) in &inputs.removed {
             self.remove_quietly(&table_path(&self.dir, *number));
         }

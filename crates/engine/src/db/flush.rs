@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Error, LogMode,
     manifest::{Edit, TableMeta},
+    plant::{Plant, is_planted},
     wal::LogStart,
 };
 
@@ -67,7 +68,10 @@ impl Core {
             let synced = writing.values.unsynced().sync();
             synced.map_err(|error| writing.log.poison(&error))?;
         }
-        self.install_flushed(writing, memory, next.start, metas)?;
+        if let Err(error) = self.install_flushed(writing, memory, next.start, metas) {
+            self.remove_unless_unknown(&error, &writer.made);
+            return Err(error);
+        }
         self.release_values(writing);
         Counters::add(&self.counters.flushes, 1);
         Ok(Progress::Done)
@@ -93,6 +97,10 @@ impl Core {
             added: metas.into_iter().map(|meta| (0, meta)).collect(),
             ..Edit::default()
         };
+        if is_planted(Plant::ReleaseLogFirst) {
+            let remove = |path: &_| self.remove_quietly(path);
+            writing.log.release_before(log_start.segment, &remove);
+        }
         let mut manifest = writing.manifest.lock();
         manifest.commit(&edit)?;
         self.install(|view| {

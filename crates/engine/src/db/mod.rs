@@ -43,6 +43,8 @@ mod expiry_test;
 #[cfg(test)]
 mod external_test;
 #[cfg(test)]
+mod fault_test;
+#[cfg(test)]
 mod values_test;
 #[cfg(test)]
 mod watchdog_test;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use super::core::Core;
+use crate::Error;
 
 /// What waits for the last guard.
 #[derive(Debug, Default)]
@@ -27,6 +28,15 @@ impl Core {
     pub(super) fn hold_files(&self) -> FilesHeld<'_> {
         self.removals.0.lock().guard_count += 1;
         FilesHeld(self)
+    }
+
+    /// Removes new tables after the commit that should have named them failed. When the manifest
+    /// may name them all the same, they stay until the next open knows.
+    pub(super) fn remove_unless_unknown(&self, error: &Error, made: &[PathBuf]) {
+        // A commit that found the device full has taken back what it wrote.
+        if matches!(error, Error::Exhausted { .. }) {
+            made.iter().for_each(|path| self.remove_quietly(path));
+        }
     }
 
     /// Removes a file that is of no use, now or when nobody holds it back; one that stays is

@@ -53,7 +53,7 @@ pub(super) fn read_current(env: &Env, dir: &Path) -> Result<Option<u64>, Error> 
     };
     let mut bytes = [0; LINE_BYTES_MAX];
     let count = file
-        .read_at(&mut bytes, 0)
+        .read_full_at(&mut bytes, 0)
         .map_err(|error| Error::io("reading", &path, error))?;
     let found = String::from_utf8_lossy(bytes.get(..count).unwrap_or_default()).into_owned();
     let number = found.split(' ').next().and_then(manifest_number);

@@ -177,6 +177,26 @@ fn a_long_manifest_is_written_anew() {
     assert_eq!(again.state().log_start, state.log_start);
 }
 
+#[test]
+fn a_full_device_stops_one_edit_and_not_the_manifest() {
+    let (files, env) = machine();
+    let mut manifest = open(&env, Promise::default()).unwrap();
+    for number in 5..20 {
+        files.set_space_limit(Some(files.used_bytes() + number % 5));
+        let refused = manifest.commit(&add(0, number));
+        assert!(
+            matches!(refused, Err(Error::Exhausted { .. })),
+            "{refused:?}"
+        );
+        files.set_space_limit(None);
+        manifest.commit(&add(0, number)).unwrap();
+    }
+    drop(manifest);
+    let promise = Promise::load(&env, Path::new(DIR)).unwrap();
+    let again = open(&env, promise).unwrap();
+    assert_eq!(again.state().levels[0].len(), 15);
+}
+
 /// The golden file of format 1. `UPDATE=1` writes it; that is right only when a format is added.
 #[test]
 fn format_1_is_read() {

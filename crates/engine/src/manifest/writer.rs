@@ -152,7 +152,27 @@ impl Manifest {
         Self::write_new(env, dir, mark, number, state)
     }
 
+    /// Writes the file of a manifest and makes it the one that counts.
     fn write_new(
+        env: &Env,
+        dir: &Path,
+        mark: &Arc<Mark>,
+        number: u64,
+        state: State,
+    ) -> Result<Self, Error> {
+        let new = Self::write_file(env, dir, mark, number, state)?;
+        new.make_current()?;
+        Ok(new)
+    }
+
+    fn make_current(&self) -> Result<(), Error> {
+        write_current(&self.env, &self.dir, self.number)?;
+        self.mark.note_manifest(self.number, self.offset);
+        Ok(())
+    }
+
+    /// Writes the file of a manifest, durable and with its name; nothing counts it yet.
+    fn write_file(
         env: &Env,
         dir: &Path,
         mark: &Arc<Mark>,
@@ -170,9 +190,7 @@ impl Manifest {
         env.files
             .sync_dir(dir)
             .map_err(|error| Error::io("syncing", dir, error))?;
-        write_current(env, dir, number)?;
         let offset = bytes.len() as u64;
-        mark.note_manifest(number, offset);
         Ok(Self {
             env: env.clone(),
             dir: dir.to_owned(),
@@ -200,8 +218,10 @@ impl Manifest {
     /// Makes an edit durable and applies it.
     ///
     /// # Errors
-    /// `Invalid` when it does not fit the state (nothing is written); `Io`, `Exhausted`: from then
-    /// on every commit fails until the store is opened again, for the edit may or may not be there.
+    /// `Invalid` when it does not fit the state (nothing is written); `Exhausted` (nothing is
+    /// written; it can be tried again, unless cutting the rest off failed too); `Io`,
+    /// `OutcomeUnknown`: from then on every commit fails until the store is opened again, for the
+    /// edit may or may not be there.
     pub(crate) fn commit(&mut self, edit: &Edit) -> Result<(), Error> {
         if self.is_broken {
             return Err(Error::OutcomeUnknown {
@@ -214,17 +234,26 @@ impl Manifest {
         let path = manifest_path(&self.dir, self.number);
         self.is_broken = true;
         let failed = |error| Error::io("writing", &path, error);
-        self.file.write_at(&record, self.offset).map_err(failed)?;
-        self.file.sync_data().map_err(failed)?;
+        if let Err(error) = self.file.write_at(&record, self.offset) {
+            // A full device is no reason to stop: what was written of the record is cut off again.
+            // It was not whole, so no power cut can bring it back as an edit.
+            let is_full = error.kind() == std::io::ErrorKind::StorageFull;
+            self.is_broken = !(is_full && self.file.set_len(self.offset).is_ok());
+            return Err(failed(error));
+        }
+        // Whatever the reason, even a full device: whether the edit is there is not known now.
+        self.file
+            .sync_data()
+            .map_err(|error| Error::OutcomeUnknown {
+                cause: failed(error).to_string(),
+            })?;
         self.is_broken = false;
         self.offset += record.len() as u64;
         self.sequence += 1;
         self.state = state;
         self.mark.note_manifest(self.number, self.offset);
         if self.offset > MANIFEST_BYTES_MAX && self.offset > 4 * self.first_bytes {
-            self.is_broken = true;
-            // The edit is durable. Whether CURRENT was replaced is not known, so no other may
-            // follow.
+            // The edit is durable, whatever becomes of this.
             if let Err(error) = self.rewrite() {
                 tracing::error!(%error, "the manifest could not be rewritten");
             }
@@ -232,12 +261,16 @@ impl Manifest {
         Ok(())
     }
 
-    /// Starts a new file with the whole state and removes this one.
+    /// Starts a new file with the whole state and removes this one. While the new one could not be
+    /// written, this one goes on, and the next commit tries again.
     fn rewrite(&mut self) -> Result<(), Error> {
         let mut state = self.state.clone();
         let number = state.next_number;
         state.next_number += 1;
-        let next = Self::write_new(&self.env, &self.dir, &self.mark, number, state)?;
+        let next = Self::write_file(&self.env, &self.dir, &self.mark, number, state)?;
+        self.is_broken = true;
+        // When this fails it is not known which of the two counts, so no edit may follow.
+        next.make_current()?;
         let path = manifest_path(&self.dir, self.number);
         *self = next;
         // A file that stays is removed at the next open.

@@ -5,8 +5,10 @@ mod cuts;
 mod machine;
 mod observed;
 mod oracle;
+mod run;
 
 pub(crate) use cuts::cut_everywhere;
 pub(crate) use machine::still_env;
-pub(crate) use observed::ObservedFileSystem;
+pub(crate) use observed::{Moment, ObservedFileSystem};
 pub(crate) use oracle::Oracle;
+pub(crate) use run::{DIR, Run, options, seeds};

@@ -9,10 +9,19 @@ use std::{
 
 use nokv_env::{DirEntry, File, FileLock, FileSystem, Metadata, OpenMode};
 
-type Callback = Arc<dyn Fn() + Send + Sync>;
+/// What is happening when the callback runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moment {
+    /// A sync, rename, link or removal is about to happen, or has just happened.
+    Settling,
+    /// Something was written.
+    Written,
+}
 
-/// Wraps another file system; `callback` runs before and after each sync, rename and removal, and
-/// after each write.
+type Callback = Arc<dyn Fn(Moment) + Send + Sync>;
+
+/// Wraps another file system; `callback` runs before and after each sync, rename, link and removal,
+/// and after each write.
 pub(crate) struct ObservedFileSystem {
     inner: Arc<dyn FileSystem>,
     callback: Callback,
@@ -24,9 +33,9 @@ impl ObservedFileSystem {
     }
 
     fn around<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        (self.callback)();
+        (self.callback)(Moment::Settling);
         let result = work();
-        (self.callback)();
+        (self.callback)(Moment::Settling);
         result
     }
 }
@@ -49,7 +58,7 @@ impl FileSystem for ObservedFileSystem {
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.link(from, to)
+        self.around(|| self.inner.link(from, to))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
@@ -93,7 +102,7 @@ impl File for ObservedFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let result = self.inner.write_at(bytes, offset);
-        (self.callback)();
+        (self.callback)(Moment::Written);
         result
     }
 
@@ -106,9 +115,9 @@ impl File for ObservedFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        (self.callback)();
+        (self.callback)(Moment::Settling);
         let result = self.inner.sync_data();
-        (self.callback)();
+        (self.callback)(Moment::Settling);
         result
     }
 

@@ -29,6 +29,8 @@ type State = BTreeMap<(u8, Vec<u8>), Content>;
 #[derive(Clone, Default)]
 pub(crate) struct Oracle {
     batches: Vec<Vec<Change>>,
+    /// The clock, milliseconds, for values that expire soon.
+    present_ms: u64,
 }
 
 /// Keyspaces and keys are few, so that they meet often.
@@ -45,7 +47,10 @@ impl Oracle {
     pub(crate) fn random_batch(&mut self, random: &SeededRandom, value_bytes_max: u64) -> Batch {
         let count = 1 + random.below(4);
         let changes: Vec<Change> = (0..count)
-            .map(|_| random_change(random, self.last() + 1, value_bytes_max))
+            .map(|_| {
+                let present = (self.last() + 1, self.present_ms);
+                random_change(random, present, value_bytes_max)
+            })
             .collect();
         self.push(changes)
     }
@@ -60,6 +65,11 @@ impl Oracle {
     /// Batch `number` again.
     pub(crate) fn batch(&self, number: u64) -> Batch {
         build(&self.batches[number as usize - 1], number)
+    }
+
+    /// Says what time it is.
+    pub(crate) fn set_present(&mut self, present_ms: u64) {
+        self.present_ms = present_ms;
     }
 
     /// Forgets the batches after `last`, which were lost.
@@ -228,7 +238,11 @@ fn key_bytes(number: u64) -> Vec<u8> {
     }
 }
 
-fn random_change(random: &SeededRandom, version: u64, value_bytes_max: u64) -> Change {
+fn random_change(
+    random: &SeededRandom,
+    (version, present_ms): (u64, u64),
+    value_bytes_max: u64,
+) -> Change {
     let space = random.below(KEYSPACES) as u8;
     let key = key_bytes(random.below(KEYS));
     match random.below(10) {
@@ -244,10 +258,14 @@ fn random_change(random: &SeededRandom, version: u64, value_bytes_max: u64) -> C
         _ => {
             let mut value = vec![0; random.below(value_bytes_max) as usize];
             nokv_env::Random::fill(random, &mut value);
-            match random.below(4) {
-                // Soon, in batches, or after all that a test waits for.
+            match random.below(6) {
+                // Soon, in batches or by the clock, or after all that a test waits for.
                 0 => Change::PutExpiring(space, key, value, version + random.below(40)),
                 1 => Change::PutExpiring(space, key, value, u64::MAX - random.below(2)),
+                2 => {
+                    let expires_at = Version::from_millis(present_ms + random.below(6));
+                    Change::PutExpiring(space, key, value, expires_at.as_u64())
+                }
                 _ => Change::Put(space, key, value),
             }
         }

@@ -32,6 +32,7 @@ use crate::{
     Error,
     bytes_at::{put_at, u32_at, u64_at},
     checksum::crc32c,
+    plant::{Plant, is_planted},
 };
 
 /// What comes after the number in the name of a file.
@@ -186,7 +187,7 @@ impl ValueFile {
                 cause: format!("an earlier sync of {} failed", self.path.display()),
             });
         }
-        if skip_sync() {
+        if is_planted(Plant::SkipValueSync) {
             return Ok(());
         }
         file.sync_data().map_err(|error| {
@@ -236,23 +237,4 @@ impl std::fmt::Debug for ValueFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ValueFile({})", self.number)
     }
-}
-
-#[cfg(test)]
-use std::cell::Cell;
-
-#[cfg(test)]
-thread_local! {
-    /// A planted bug for the negative tests: value files are not synced.
-    pub(crate) static SKIP_VALUE_SYNC: Cell<bool> = const { Cell::new(false) };
-}
-
-#[cfg(test)]
-fn skip_sync() -> bool {
-    SKIP_VALUE_SYNC.get()
-}
-
-#[cfg(not(test))]
-const fn skip_sync() -> bool {
-    false
 }

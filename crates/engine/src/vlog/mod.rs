@@ -47,4 +47,4 @@ pub(crate) use relocate::{Moves, Relocate, Relocation};
 pub(crate) use unsynced::Unsynced;
 
 #[cfg(test)]
-pub(crate) use self::{file::SKIP_VALUE_SYNC, relocate::StayPut};
+pub(crate) use self::relocate::StayPut;

@@ -29,6 +29,3 @@ mod writer;
 pub(crate) use recover::{Recovered, Refused, Repair, recover};
 pub(crate) use segment::{segment_number, segment_path};
 pub(crate) use writer::{Appender, Log, LogStart};
-
-#[cfg(test)]
-pub(crate) use self::{record::SKIP_CHECKSUM, writer::SKIP_SYNC};

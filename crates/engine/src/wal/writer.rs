@@ -32,7 +32,12 @@ use super::{
     recover::{Recovered, Tail},
     segment::{SegmentHead, segment_path},
 };
-use crate::{Error, LogMode, mark::Mark, vlog::Unsynced};
+use crate::{
+    Error, LogMode,
+    mark::Mark,
+    plant::{Plant, is_planted},
+    vlog::Unsynced,
+};
 
 /// Zeros written ahead of a log that is synced: some 64 small commits share the cost of one
 /// extension.
@@ -426,7 +431,7 @@ impl Log {
             values.sync()?;
         }
         for (_, file) in files {
-            if !skip_sync() {
+            if !is_planted(Plant::SkipLogSync) {
                 file.sync_data().map_err(failed)?;
             }
         }
@@ -509,20 +514,4 @@ impl Log {
             segment_count: self.shared.lock().segments.len() as u64,
         }
     }
-}
-
-#[cfg(test)]
-thread_local! {
-    /// A planted bug for the negative tests: the log says that it synced and did not.
-    pub(crate) static SKIP_SYNC: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-#[cfg(test)]
-fn skip_sync() -> bool {
-    SKIP_SYNC.get()
-}
-
-#[cfg(not(test))]
-const fn skip_sync() -> bool {
-    false
 }

@@ -79,6 +79,17 @@ impl MemoryFileSystem {
         }
     }
 
+    /// Takes what was written to a file since its last sync for synced, without keeping it: it is
+    /// read until the next crash, and no sync saves it any more.
+    pub fn drop_unsynced(&self, path: &Path) {
+        let mut state = self.state.lock();
+        if let Ok(number) = state.number(path)
+            && let Ok(inode) = state.inode(number)
+        {
+            inode.drop_unsynced();
+        }
+    }
+
     /// The sum of the lengths of all files.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

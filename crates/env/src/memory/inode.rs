@@ -1,6 +1,7 @@
 //! The bytes of one file: as seen now, as certain after a power cut, and the changes between.
 //!
-//! Invariant: applying all of `unsynced` to `durable` gives `live`.
+//! Invariant: applying all of `unsynced` to `durable` gives `live`, unless dirty pages were dropped
+//! ([`Inode::drop_unsynced`]): then `live` is what the cache still shows.
 
 use crate::SeededRandom;
 
@@ -78,6 +79,11 @@ impl Inode {
         }
     }
 
+    /// The changes will never become durable, though they are read.
+    pub(super) fn drop_unsynced(&mut self) {
+        self.unsynced.clear();
+    }
+
     /// The file after a power cut.
     pub(super) fn crashed(&self, random: &SeededRandom) -> Self {
         if self.unsynced.is_empty() {
@@ -92,7 +98,11 @@ impl Inode {
         let mut bytes = self.durable.clone();
         match survival {
             Survival::Nothing => {}
-            Survival::Everything => bytes.clone_from(&self.live),
+            Survival::Everything => {
+                for change in &self.unsynced {
+                    apply(&mut bytes, change);
+                }
+            }
             Survival::Prefix(count) => {
                 let last = count.saturating_sub(1);
                 for change in self.unsynced.iter().take(last) {

@@ -66,7 +66,7 @@ fn a_sync_that_lies_is_noticed_for_every_kind_of_file() {
     let kinds: [(&str, &[Operation]); 6] = [
         (".wal", &file_syncs),
         (".table", &file_syncs),
-        (".values", &file_syncs),
+        (".vlog", &file_syncs),
         (".manifest", &file_syncs),
         ("CURRENT.next", &file_syncs),
         (DIR_NAME, &[Operation::SyncDir]),

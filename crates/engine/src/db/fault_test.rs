@@ -76,7 +76,15 @@ impl Run {
 
     fn random_rule(&self) -> Rule {
         let random = &self.random;
-        let paths = ["", ".wal", ".table", ".manifest", "SYNCED", "CURRENT"];
+        let paths = [
+            "",
+            ".wal",
+            ".table",
+            ".vlog",
+            ".manifest",
+            "SYNCED",
+            "CURRENT",
+        ];
         let outcomes = [
             Outcome::DeviceError,
             Outcome::NoSpace,

@@ -82,7 +82,7 @@ fn run(seed: u64) -> Result<u64, String> {
     let crash_seeds = SeededRandom::new(seed ^ 0xC0FFEE);
     let (own, durable_now, attempted_now) = (memory.clone(), durable.clone(), attempted.clone());
     let taken = Arc::clone(&images);
-    let photograph = move || {
+    let photograph = move |_| {
         // Of so many moments, enough over all seeds.
         if !crash_seeds.once_in(20) {
             return;

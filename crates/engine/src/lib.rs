@@ -59,7 +59,7 @@ mod wal;
 
 pub use batch::{BATCH_BYTES_MAX, Batch};
 pub use checkpoint::Checkpoint;
-pub use db::{CommitPoint, Engine, Scan};
+pub use db::{CommitPoint, Engine, LentEntry, Scan};
 pub use error::Error;
 pub use keyspace::{KEY_BYTES_MAX, Keyspace, VALUE_BYTES_MAX};
 pub use nokv_art::Structure;

@@ -86,13 +86,14 @@ impl engine::Engine for Nokv {
 
     fn scan(&self, start: &[u8], limit: usize, sink: Sink<'_>) -> Result<usize> {
         let range = KeyRange::from(start);
-        let scan = self
+        let mut scan = self
             .engine
             .scan(RECORDS, range, Version::MAX, Direction::Forward)?;
         let mut count = 0;
-        for entry in scan.take(limit) {
-            let (key, record) = entry?;
-            sink(&key, &record.value);
+        while count < limit
+            && let Some(entry) = scan.lend()?
+        {
+            sink(entry.key, entry.value);
             count += 1;
         }
         Ok(count)

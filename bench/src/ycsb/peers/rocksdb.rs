@@ -4,10 +4,7 @@
 
 use super::super::engine::{Durability, Engine, EngineOptions, Sink};
 use anyhow::Result;
-use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch,
-    WriteOptions,
-};
+use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, Options, WriteBatch, WriteOptions};
 use std::path::Path;
 
 struct RocksDb {
@@ -58,13 +55,18 @@ impl Engine for RocksDb {
     }
 
     fn scan(&self, start: &[u8], limit: usize, sink: Sink<'_>) -> Result<usize> {
+        // The raw iterator lends; the other one copies keys and values.
+        let mut iterator = self.database.raw_iterator();
+        iterator.seek(start);
         let mut count = 0;
-        let from = IteratorMode::From(start, Direction::Forward);
-        for entry in self.database.iterator(from).take(limit) {
-            let (key, value) = entry?;
-            sink(&key, &value);
+        while count < limit
+            && let Some((key, value)) = iterator.item()
+        {
+            sink(key, value);
             count += 1;
+            iterator.next();
         }
+        iterator.status()?;
         Ok(count)
     }
 

@@ -117,6 +117,11 @@ impl Memory {
         self.table.allocated_bytes() + tombstones
     }
 
+    /// Whether a range was deleted in it.
+    pub(crate) fn has_tombstones(&self) -> bool {
+        self.has_tombstones.load(Ordering::Acquire)
+    }
+
     /// The highest version in it.
     pub(crate) fn version_max(&self) -> u64 {
         self.version_max.load(Ordering::Acquire)

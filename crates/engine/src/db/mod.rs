@@ -52,5 +52,5 @@ mod watchdog_test;
 pub(crate) use capture::Capture;
 pub use engine::{CommitPoint, Engine};
 pub(crate) use open::LOCK_NAME;
-pub use scan::Scan;
+pub use scan::{LentEntry, Scan};
 pub(crate) use tables::{table_number, table_path};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nokv_env::Clock;
+use nokv_types::Version;
 
 use super::{
     source::{Bounds, ScanCover, ScanSource},
@@ -24,6 +25,8 @@ pub struct Scan {
     merge: VisibleMerge<ScanSource, ScanCover>,
     bounds: Bounds,
     values: Arc<ValueFiles>,
+    /// A value of the value log that is lent.
+    lent: Option<Record>,
     is_done: bool,
 }
 
@@ -63,6 +66,7 @@ impl Scan {
             merge: VisibleMerge::new((sources, covers), direction, moment, limit),
             bounds,
             values: Arc::clone(&view.values),
+            lent: None,
             is_done,
         })
     }
@@ -87,7 +91,9 @@ fn sources(view: &View, bounds: &Bounds) -> Result<Vec<ScanSource>, Error> {
 }
 
 fn covers(view: &View) -> Vec<ScanCover> {
-    let memories = view.memories().cloned().map(ScanCover::Memory);
+    // A range tombstone that comes later is of a version that the scan does not see.
+    let memories = view.memories().filter(|memory| memory.has_tombstones());
+    let memories = memories.cloned().map(ScanCover::Memory);
     let tables: Option<Arc<Tables>> =
         (!view.tables.with_tombstones.is_empty()).then(|| Arc::clone(&view.tables));
     memories.chain(tables.map(ScanCover::Tables)).collect()
@@ -102,7 +108,47 @@ fn tables_within<'a>(tables: &'a [Arc<Table>], bounds: &Bounds) -> &'a [Arc<Tabl
     tables.get(start..end).unwrap_or_default()
 }
 
+/// An entry of a [`Scan`], lent until its next step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LentEntry<'a> {
+    /// The user key.
+    pub key: &'a [u8],
+    /// The version that wrote it.
+    pub version: Version,
+    /// The value.
+    pub value: &'a [u8],
+}
+
 impl Scan {
+    /// The next entry, lent: as [`Iterator::next`] without a copy of the key or a share of the
+    /// value, for who takes what it needs on the spot. `None` at the end.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`; after one it ends.
+    pub fn lend(&mut self) -> Result<Option<LentEntry<'_>>, Error> {
+        if self.is_done {
+            return Ok(None);
+        }
+        // Set back below: whatever fails ends the scan.
+        self.is_done = true;
+        if !self.merge.next()? {
+            return Ok(None);
+        }
+        self.lent = None;
+        if self.merge.is_separated()
+            && let Some(record) = self.merge.record()
+        {
+            self.lent = Some(self.values.fetch(self.merge.key(), record)?);
+        }
+        self.is_done = false;
+        let (version, value) = self.merge.lend().unwrap_or_default();
+        Ok(Some(LentEntry {
+            key: self.merge.key().get(1..).unwrap_or_default(),
+            version: Version::from_u64(version),
+            value: self.lent.as_ref().map_or(value, |record| &record.value),
+        }))
+    }
+
     fn item(&mut self, mut record: Record) -> Result<(Bytes, Record), Error> {
         let key = self.merge.key();
         if self.merge.is_separated() {

@@ -85,6 +85,14 @@ impl Source for ScanSource {
         }
     }
 
+    #[inline]
+    fn stored(&self) -> &[u8] {
+        match self {
+            Self::Memory(source) => source.stored(),
+            Self::Tables(source) => source.stored(),
+        }
+    }
+
     fn value(&self) -> Value {
         match self {
             Self::Memory(source) => source.value(),
@@ -92,6 +100,7 @@ impl Source for ScanSource {
         }
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<(), Error> {
         match self {
             Self::Memory(source) => {
@@ -146,6 +155,11 @@ impl MemorySource {
             }
             self.step();
         }
+    }
+
+    fn stored(&self) -> &[u8] {
+        let found = self.cursor.version_at(self.at);
+        found.map_or(&[], |found| found.value)
     }
 
     fn value(&self) -> Value {

@@ -23,6 +23,11 @@ impl Heap {
     }
 
     #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    #[inline]
     pub(super) fn top(&self) -> Option<usize> {
         self.numbers.first().copied()
     }

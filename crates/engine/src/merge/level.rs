@@ -42,6 +42,12 @@ impl LevelCursor {
         self.cursor.as_ref().map_or(&[], TableCursor::key)
     }
 
+    /// Whether the last `next` was to another version of the same key.
+    #[inline]
+    pub(crate) fn is_same_key(&self) -> bool {
+        self.cursor.as_ref().is_some_and(TableCursor::is_same_key)
+    }
+
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         self.cursor.as_ref().map_or(0, TableCursor::version)

@@ -198,6 +198,7 @@ proptest! {
         while merge.next().unwrap() {
             let record = merge.record().unwrap();
             let (version, value) = (record.version.as_u64(), record.value.to_vec());
+            prop_assert_eq!(merge.lend(), Some((version, value.as_slice())));
             found.push((merge.key().to_vec(), version, value));
         }
         let mut expected: Vec<_> = visible(&runs, &tombstones, at)

@@ -20,7 +20,9 @@ pub(crate) trait Source {
     fn version(&self) -> u64;
     /// Its kind.
     fn kind(&self) -> EntryKind;
-    /// What is stored of its value.
+    /// What is stored of its value, until the source moves,
+    fn stored(&self) -> &[u8];
+    /// and for longer.
     fn value(&self) -> Value;
     /// To the next key, in the scan's direction, that has such an entry.
     ///
@@ -44,7 +46,8 @@ pub(crate) struct VisibleMerge<S, C> {
     moment: Moment<Arc<dyn Clock>>,
     /// Exclusive end in the direction of the scan (forward), inclusive (reverse): `None` for none.
     limit: Option<Vec<u8>>,
-    key: Vec<u8>,
+    /// The key being left, where several sources may have it.
+    left: Vec<u8>,
     is_begun: bool,
 }
 
@@ -70,7 +73,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             direction,
             moment,
             limit,
-            key: Vec::new(),
+            left: Vec::new(),
             is_begun: false,
         }
     }
@@ -92,19 +95,16 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             let key = source.key().unwrap_or_default();
             let is_beyond = match (&self.limit, self.direction) {
                 (None, _) => false,
-                (Some(limit), Direction::Forward) => key >= limit.as_slice(),
+                // The first byte, the keyspace, mostly tells.
+                (Some(limit), Direction::Forward) => {
+                    key.first() >= limit.first() && key >= limit.as_slice()
+                }
                 (Some(limit), Direction::Reverse) => key < limit.as_slice(),
             };
             if is_beyond {
                 return Ok(false);
             }
-            let is_hidden = self.is_gone(source) || self.is_covered(source);
-            // The borrow of `source` ends here: the key is copied into a buffer of the merge.
-            let mut buffer = std::mem::take(&mut self.key);
-            buffer.clear();
-            buffer.extend_from_slice(self.current().and_then(Source::key).unwrap_or_default());
-            self.key = buffer;
-            if !is_hidden {
+            if !self.is_gone(source) && !self.is_covered(source) {
                 return Ok(true);
             }
         }
@@ -112,7 +112,16 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
 
     /// The current key.
     pub(crate) fn key(&self) -> &[u8] {
-        &self.key
+        self.current().and_then(Source::key).unwrap_or_default()
+    }
+
+    /// The version of its entry, and the value as it is stored there, until the next step.
+    #[inline]
+    pub(crate) fn lend(&self) -> Option<(u64, &[u8])> {
+        let source = self.current()?;
+        let stored = source.stored();
+        let value = stored.get(source.kind().prefix_bytes()..);
+        Some((source.version(), value.unwrap_or_default()))
     }
 
     /// Its record; `None` at no key.
@@ -128,6 +137,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             .is_some_and(|source| source.kind().is_pointer())
     }
 
+    #[inline]
     fn current(&self) -> Option<&S> {
         self.sources.get(self.heap.top()?)
     }
@@ -139,12 +149,15 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             EntryKind::Delete => true,
             EntryKind::Put | EntryKind::Pointer => false,
             kind @ (EntryKind::PutExpiring | EntryKind::PointerExpiring) => {
-                self.moment.hides(kind, &source.value())
+                self.moment.hides(kind, source.stored())
             }
         }
     }
 
     fn is_covered(&self, source: &S) -> bool {
+        if self.covers.is_empty() {
+            return false;
+        }
         let key = source.key().unwrap_or_default();
         let mut versions = self
             .covers
@@ -155,22 +168,36 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
 
     /// Moves every source past the current key.
     fn leave_key(&mut self) -> Result<(), Error> {
-        while let Some(top) = self.heap.top() {
-            let Some(source) = self.sources.get_mut(top) else {
-                return Ok(());
-            };
-            if source.key() != Some(&self.key) {
-                return Ok(());
-            }
-            source.advance()?;
-            let is_exhausted = source.key().is_none();
-            let (sources, direction) = (&self.sources, self.direction);
-            let is_before = |a, b| is_before(sources, direction, a, b);
-            if is_exhausted {
-                self.heap.remove_top(is_before);
-            } else {
-                self.heap.settle_top(is_before);
-            }
+        if self.heap.len() < 2 {
+            return self.advance_top();
+        }
+        let mut left = std::mem::take(&mut self.left);
+        left.clear();
+        left.extend_from_slice(self.key());
+        let mut top = self.heap.top();
+        self.advance_top()?;
+        // A source that stays on top is beyond the key, and the others are beyond it.
+        while self.heap.top() != top && self.current().and_then(Source::key) == Some(&left) {
+            top = self.heap.top();
+            self.advance_top()?;
+        }
+        self.left = left;
+        Ok(())
+    }
+
+    fn advance_top(&mut self) -> Result<(), Error> {
+        let top = self.heap.top();
+        let Some(source) = top.and_then(|top| self.sources.get_mut(top)) else {
+            return Ok(());
+        };
+        source.advance()?;
+        let is_exhausted = source.key().is_none();
+        let (sources, direction) = (&self.sources, self.direction);
+        let is_before = |a, b| is_before(sources, direction, a, b);
+        if is_exhausted {
+            self.heap.remove_top(is_before);
+        } else {
+            self.heap.settle_top(is_before);
         }
         Ok(())
     }

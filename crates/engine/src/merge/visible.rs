@@ -15,7 +15,7 @@ pub(crate) struct TableSource {
     cursor: LevelCursor,
     at: u64,
     direction: Direction,
-    /// The key shown last (forward), or shown now (in reverse).
+    /// The key shown now (in reverse), or to be sought past.
     key: Vec<u8>,
     /// In reverse, what is shown: the cursor has gone past it to know that it is the newest.
     found: Option<(u64, EntryKind, BlockSlice)>,
@@ -74,17 +74,17 @@ impl TableSource {
     }
 
     fn advance_forward(&mut self) -> Result<(), Error> {
+        for _ in 0..STEPS_MAX {
+            self.cursor.next()?;
+            if !self.cursor.is_valid() || !self.cursor.is_same_key() {
+                return self.settle_forward();
+            }
+        }
         self.key.clear();
         self.key.extend_from_slice(self.cursor.key());
-        self.cursor.next()?;
-        let mut steps = 0;
+        self.cursor.seek(&self.key, 0)?;
         while self.cursor.is_valid() && self.cursor.key() == self.key {
-            steps += 1;
-            if steps == STEPS_MAX {
-                self.cursor.seek(&self.key, 0)?;
-            } else {
-                self.cursor.next()?;
-            }
+            self.cursor.next()?;
         }
         self.settle_forward()
     }
@@ -154,6 +154,14 @@ impl Source for TableSource {
         match &self.found {
             Some((_, kind, _)) => *kind,
             None => self.cursor.kind(),
+        }
+    }
+
+    #[inline]
+    fn stored(&self) -> &[u8] {
+        match &self.found {
+            Some((_, _, value)) => value,
+            None => self.cursor.value(),
         }
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct BlockCursor {
     /// Where the current entry begins.
     offset: usize,
     current: Option<Entry>,
+    /// The entry has the key of the one before it.
+    is_same_key: bool,
     interval: Interval,
 }
 
@@ -53,6 +55,12 @@ impl BlockCursor {
         &self.key
     }
 
+    /// Whether the last step, upwards, was to another version of the same key.
+    #[inline]
+    pub(crate) fn is_same_key(&self) -> bool {
+        self.is_same_key
+    }
+
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         self.current.as_ref().map_or(0, |entry| entry.version)
@@ -83,10 +91,21 @@ impl BlockCursor {
 
     /// To the first entry.
     pub(crate) fn seek_to_first(&mut self) -> Result<(), Malformed> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
         self.interval.restart = None;
+        let start = block.start();
+        // The key is still that of the block before.
+        let rest = self.key.strip_prefix(block.prefix());
+        let first = block.entry(start).ok();
+        let is_same_key = rest
+            .zip(first)
+            .is_some_and(|(rest, first)| rest == block.rest(&first));
         self.begin_key();
-        let start = self.block.as_ref().map_or(0, DataBlock::start);
-        self.read_at(start)
+        self.read_at(start)?;
+        self.is_same_key = is_same_key;
+        Ok(())
     }
 
     /// To the first entry at or after `(key, version)`; to none if there is none.
@@ -188,8 +207,12 @@ impl BlockCursor {
         if entry.shared() > self.key.len() {
             return Err(short_key(offset));
         }
-        self.key.truncate(entry.shared());
-        self.key.extend_from_slice(block.rest(&entry));
+        let rest = block.rest(&entry);
+        self.is_same_key = self.key.get(entry.shared()..) == Some(rest);
+        if !self.is_same_key {
+            self.key.truncate(entry.shared());
+            self.key.extend_from_slice(rest);
+        }
         self.offset = offset;
         self.current = Some(entry);
         Ok(())

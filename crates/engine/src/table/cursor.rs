@@ -81,6 +81,12 @@ impl TableCursor {
         self.block.key()
     }
 
+    /// Whether the last `next` was to another version of the same key.
+    #[inline]
+    pub(crate) fn is_same_key(&self) -> bool {
+        self.block.is_same_key()
+    }
+
     #[inline]
     pub(crate) fn version(&self) -> u64 {
         self.block.version()

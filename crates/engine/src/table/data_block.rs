@@ -102,7 +102,7 @@ impl DataBlock {
         self.entries as usize
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entry(&self, offset: usize) -> Result<Entry, Malformed> {
         decode(&self.bytes, offset, self.form)
     }

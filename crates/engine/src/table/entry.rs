@@ -75,7 +75,7 @@ pub(crate) fn put_head(
 }
 
 /// Decodes the entry at `offset` of a payload, which ends with the entries.
-#[inline]
+#[inline(always)]
 pub(crate) fn decode(entries: &[u8], offset: usize, form: VersionForm) -> Result<Entry, Malformed> {
     decode_or_none(entries, offset, form).ok_or_else(|| no_entry(offset))
 }
@@ -85,7 +85,7 @@ fn no_entry(offset: usize) -> Malformed {
     Malformed::new("an entry", format!("none at byte {offset} of the payload"))
 }
 
-#[inline]
+#[inline(always)]
 fn decode_or_none(entries: &[u8], offset: usize, form: VersionForm) -> Option<Entry> {
     let mut bytes = entries.get(offset..)?;
     let shared = u32::try_from(take(&mut bytes)?).ok()?;

@@ -147,6 +147,10 @@ impl Oracle {
                     let (key, record) = item.map_err(|error| error.to_string())?;
                     found.push((key.to_vec(), content(&record)));
                 }
+                let scan = engine
+                    .scan(keyspace, KeyRange::all(), version, direction)
+                    .map_err(|error| error.to_string())?;
+                check_lent(scan, &found)?;
                 if direction == Direction::Reverse {
                     found.reverse();
                 }
@@ -218,6 +222,23 @@ fn build(changes: &[Change], version: u64) -> Batch {
 fn content(record: &Record) -> Content {
     let expires_at = record.expires_at.map(Version::as_u64);
     (record.version.as_u64(), record.value.to_vec(), expires_at)
+}
+
+/// What is lent is what is given.
+fn check_lent(mut scan: crate::Scan, given: &[(Vec<u8>, Content)]) -> Result<(), String> {
+    for (key, (version, value, _)) in given {
+        let lent = scan.lend().map_err(|error| error.to_string())?;
+        let is_same = lent.is_some_and(|lent| {
+            (lent.key, lent.version.as_u64(), lent.value) == (key, *version, value)
+        });
+        if !is_same {
+            return Err(format!("a scan lends {lent:?} for {key:?} at {version}"));
+        }
+    }
+    match scan.lend() {
+        Ok(None) => Ok(()),
+        other => Err(format!("a scan lends {other:?} at its end")),
+    }
 }
 
 fn brief(entries: &[(Vec<u8>, Content)]) -> Vec<(String, u64, usize)> {

@@ -29,6 +29,7 @@ mod operations;
 mod paths;
 mod pins;
 mod plan;
+mod quotas;
 mod reader;
 mod records;
 mod spot;
@@ -36,11 +37,11 @@ mod walk;
 
 pub use api::{
     BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed, ChangedPlace,
-    CheckReport, Content, Context, DirEntry, Expect, Follow, Lease, Mount, NewAttributes,
+    CheckReport, Content, Context, DirEntry, Expect, Follow, Lease, Left, Mount, NewAttributes,
     NewSnapshot, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem,
-    ProblemKind, Publish, PublishItem, Published, Reclaimed, Remove, Removed, RenameMode, Renamed,
-    Scope, Session, SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState,
-    Target, Usage, View,
+    ProblemKind, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState,
+    QuotaUsage, Reclaimed, Remove, Removed, RenameMode, Renamed, Room, Scope, Session,
+    SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target, Usage, View,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;

@@ -109,6 +109,9 @@ impl Namespace {
         let namespace = Self {
             inner: Arc::new(inner),
         };
+        if namespace.has_quotas()? {
+            namespace.inner.paths.quotas.begin();
+        }
         if namespace.mount(DEFAULT_MOUNT).is_err() {
             let now = nokv_types::TimeNanos::new(env.clock.now_nanos());
             namespace.register_mount(&Context::new(MountId::default(), now), DEFAULT_MOUNT)?;
@@ -273,7 +276,6 @@ impl Namespace {
 
     /// Keeps a version exactly readable while the answer lives. **Errors**: `Compacted` when it no
     /// longer is.
-    #[expect(dead_code, reason = "recounts of subtrees read for long")]
     pub(crate) fn hold(&self, at: Version) -> Result<Hold<'_>, Failure> {
         let hold = self.inner.pins.hold(at);
         if at >= self.pruned() {
@@ -314,45 +316,33 @@ impl Namespace {
         if let Some(answer) = self.first_answer(request, context)? {
             return Ok(answer);
         }
+        let mut makes_room = true;
         for _ in 0..ATTEMPTS_MAX {
             let reader = self.newest_reader();
             let root = self.root_spot(&reader, context.mount, context.branch)?;
             let mut state = Plan::new(reader, context, root, self.shard(), &self.inner.ids);
-            let mut answer = match plan(&mut state) {
+            let planned = plan(&mut state).and_then(|answer| state.settle().map(|()| answer));
+            let mut answer = match planned {
                 Ok(answer) => answer,
-                // The same request may have been applied between the look above and the plan.
-                Err(failure) => return self.first_answer(request, context)?.ok_or(failure),
+                Err(failure) => {
+                    if self.helps(context, &state, &failure, &mut makes_room)? {
+                        continue;
+                    }
+                    // The same request may have been applied between the look above and the plan.
+                    return self.first_answer(request, context)?.ok_or(failure);
+                }
             };
             if request.is_none() && state.is_empty() {
                 answer.stamp(reader.at);
                 return Ok(answer);
             }
-            let kept = if request.is_some() {
-                answer.encode()
-            } else {
-                bytes::Bytes::new()
+            let kept = match request {
+                Some(_) => answer.encode(),
+                None => bytes::Bytes::new(),
             };
-            let _moving = state
-                .moves_directories()
-                .then(|| self.inner.paths.moves.begin());
-            let (pinned, unpinned) = state.pinning();
-            let pinned = pinned.map(|version| self.inner.pins.hold(version));
-            match self
-                .shard()
-                .execute(state.compile(request, kept)?, context.durability)
-            {
-                Ok(Applied {
-                    version,
-                    outcome: Outcome::Applied,
-                    ..
-                }) => {
-                    if let Some(pinned) = pinned {
-                        pinned.keep();
-                    }
-                    if let Some(unpinned) = unpinned {
-                        self.inner.pins.release(unpinned);
-                    }
-                    answer.stamp(version);
+            match self.apply(state, request, kept, context)? {
+                Ok(applied) if applied.outcome == Outcome::Applied => {
+                    answer.stamp(applied.version);
                     return Ok(answer);
                 }
                 Ok(repeated) => return decode_answer(&repeated),
@@ -364,6 +354,58 @@ impl Namespace {
             Reason::Conflict,
             format!("others changed the same place {ATTEMPTS_MAX} times in a row; try again later"),
         ))
+    }
+
+    /// Does what lets a plan that failed succeed, where that can be; whether to plan again.
+    fn helps(
+        &self,
+        context: &Context,
+        state: &Plan<'_>,
+        failure: &Failure,
+        makes_room: &mut bool,
+    ) -> Result<bool, Failure> {
+        if let Some(directory) = state.needs_tally() {
+            self.tally(context, directory)?;
+            return Ok(true);
+        }
+        let full = failure.reason() == Reason::QuotaExceeded;
+        Ok(full && std::mem::take(makes_room) && self.make_room()?)
+    }
+
+    /// Has the shard apply the command of a plan; tells the caches before, and the pins around it.
+    fn apply(
+        &self,
+        state: Plan<'_>,
+        request: Option<Request>,
+        answer: bytes::Bytes,
+        context: &Context,
+    ) -> Result<Result<Applied, Error>, Failure> {
+        let _moving = state
+            .moves_directories()
+            .then(|| self.inner.paths.moves.begin());
+        let (pinned, unpinned) = state.pinning();
+        let pinned = pinned.map(|version| self.inner.pins.hold(version));
+        let command = state.compile(request, answer)?;
+        let applied = self.shard().execute(command, context.durability);
+        if matches!(&applied, Ok(applied) if applied.outcome == Outcome::Applied) {
+            if let Some(pinned) = pinned {
+                pinned.keep();
+            }
+            if let Some(unpinned) = unpinned {
+                self.inner.pins.release(unpinned);
+            }
+        }
+        Ok(applied)
+    }
+
+    /// What the context's request was answered before, if it was applied.
+    pub(crate) fn answered<T: Answer>(
+        &self,
+        context: &Context,
+        fingerprint: u64,
+    ) -> Result<Option<T>, Failure> {
+        let request = context.request.map(|id| Request { id, fingerprint });
+        self.first_answer(request, context)
     }
 
     /// The answer that a request got before, as durable as asked now.

@@ -12,6 +12,7 @@
 //!   visible, and nothing is kept for later versions while that is under way;
 //! - bounded: [`PATHS_MAX`] paths.
 
+use crate::quotas::Quotas;
 use nokv_types::{Name, NodeId, Version};
 use quick_cache::{Equivalent, sync::Cache};
 use std::hash::{Hash, Hasher};
@@ -98,6 +99,7 @@ pub(crate) struct KnownDirectory {
 pub(crate) struct Paths {
     known: Cache<PathKey, KnownDirectory>,
     pub(crate) moves: DirectoryMoves,
+    pub(crate) quotas: Quotas,
 }
 
 impl Paths {
@@ -105,6 +107,7 @@ impl Paths {
         Self {
             known: Cache::new(PATHS_MAX),
             moves: DirectoryMoves::default(),
+            quotas: Quotas::new(),
         }
     }
 
@@ -149,6 +152,11 @@ impl DirectoryMoves {
     pub(crate) fn begin(&self) -> Moving<'_> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         Moving(self)
+    }
+
+    /// Whether none has begun since this was the number of moves.
+    pub(crate) fn is_still(&self, moves: u64) -> bool {
+        self.begun() == moves
     }
 
     fn begun(&self) -> u64 {

@@ -120,6 +120,11 @@ impl Set {
 }
 
 impl Hold<'_> {
+    /// The version.
+    pub(crate) const fn version(&self) -> Version {
+        self.version
+    }
+
     /// Leaves the version pinned.
     pub(crate) fn keep(mut self) {
         self.kept = true;

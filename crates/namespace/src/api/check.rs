@@ -23,6 +23,8 @@ pub enum ProblemKind {
     WrongBranch,
     /// The number of extended attributes is not what the node says.
     WrongXattrs,
+    /// The usage of a quota is not a recount of what is below.
+    WrongQuota,
 }
 
 /// One thing that does not fit.

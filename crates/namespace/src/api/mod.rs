@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`]
 //! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`]
-//! (upload sessions and garbage), [`snapshot`], [`options`], [`check`].
+//! (upload sessions and garbage), [`snapshot`], [`quota`], [`options`], [`check`].
 
 mod branch;
 mod change;
@@ -12,6 +12,7 @@ mod mount;
 mod node;
 mod options;
 mod publish;
+mod quota;
 mod session;
 mod snapshot;
 mod target;
@@ -29,6 +30,7 @@ pub use options::Options;
 pub use publish::{
     Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published,
 };
+pub use quota::{Left, Quota, QuotaCheck, QuotaLimits, QuotaState, QuotaUsage, Room};
 pub use session::{Reclaimed, Session, SessionState};
 pub use snapshot::{Lease, NewSnapshot, Snapshot, SnapshotState};
 pub use target::{Follow, Place, Target};

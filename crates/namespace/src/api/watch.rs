@@ -37,6 +37,8 @@ pub enum ChangeKind {
     Snapshot,
     /// One was removed.
     SnapshotRemoved,
+    /// The quota of a directory (`to`, unless it is a root) was set or removed.
+    Quota,
 }
 
 /// A name, as of a change.

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::records::branch::{self, FormerBase};
 use crate::records::pin::{self, PinOwner};
 use crate::records::{
-    COUNTER, ENTRY, NODE, NodeRecord, XATTR, branch_prefix, is_whiteout, spot_at,
+    COUNTER, ENTRY, NAMES, NODE, NodeRecord, XATTR, branch_prefix, is_whiteout, spot_at,
 };
 use crate::spot::Spot;
 use crate::{Context, Namespace, Reclaimed};
@@ -98,7 +98,7 @@ impl Namespace {
             taken += 1;
         }
         if taken < count {
-            for keyspace in [ENTRY, XATTR, COUNTER] {
+            for keyspace in [ENTRY, XATTR, COUNTER, NAMES] {
                 plan.write(Write::DeleteRange {
                     keyspace,
                     start: Bytes::copy_from_slice(&prefix),

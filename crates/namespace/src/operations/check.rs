@@ -3,10 +3,13 @@
 //! It verifies the invariants of the crate's head. Memory: about 100 bytes for each node and block;
 //! it reads each record once.
 
+use super::check_names::NamesSeen;
 use crate::failure::{contradiction, from_engine, malformed};
+use crate::plan::size_of;
 use crate::records::{
     CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, HELD, NODE, NodeRecord,
-    OBJECT, StoredLayout, XATTR, blocks_of, chunk, counter, is_whiteout, object, orphan,
+    OBJECT, QUOTA_USAGE, StoredLayout, XATTR, blocks_of, chunk, counter, is_whiteout, names,
+    object, orphan, orphan::OrphanRecord, quota, quota::QuotaRecord,
 };
 use crate::{CheckReport, Namespace, Problem, ProblemKind};
 use bytes::Bytes;
@@ -22,6 +25,8 @@ type Spot = (NodeId, BranchId);
 struct Seen {
     kind: NodeKind,
     links: u32,
+    size: u64,
+    home: Option<NodeId>,
     place: Option<(NodeId, Name)>,
     xattrs: u32,
     entries_to: u32,
@@ -39,7 +44,8 @@ pub(super) struct Recount {
     pub(super) report: CheckReport,
     nodes: FxHashMap<Spot, Seen>,
     directories: FxHashMap<Spot, (i64, i64)>,
-    pub(super) orphans: FxHashSet<Spot>,
+    pub(super) orphans: FxHashMap<Spot, Vec<(NodeId, u64)>>,
+    names: NamesSeen,
     /// Branches that an entry leads to.
     pub(super) hung: Vec<BranchId>,
     references: FxHashMap<BlockId, i64>,
@@ -51,11 +57,15 @@ impl Namespace {
     ///
     /// **Errors**: `Corrupt` when a record can't be decoded.
     pub fn check(&self) -> Result<CheckReport, Failure> {
-        let at = self.read_version();
+        let hold = self.hold(self.read_version())?;
+        let at = hold.version();
         let mut recount = Recount::default();
         recount.report.version = at;
-        self.each(orphan::KEYSPACE, at, |key, _| {
-            recount.orphans.insert(orphan::directory(key)?);
+        self.each(orphan::KEYSPACE, at, |key, found| {
+            let orphan = OrphanRecord::decode(&found.value)?;
+            recount
+                .orphans
+                .insert(orphan::directory(key)?, orphan.quotas);
             Ok(())
         })?;
         self.each(NODE, at, |key, found| recount.node(key, found))?;
@@ -68,10 +78,25 @@ impl Namespace {
         self.each(COUNTER, at, |key, found| recount.counter(key, found))?;
         self.each(OBJECT, at, |key, found| recount.object(key, found))?;
         self.check_branches(at, &mut recount)?;
+        self.check_names(at, &mut recount)?;
         let roots: FxHashSet<NodeId> = self.mounts().iter().map(|mount| mount.root).collect();
         recount.leftovers(&roots);
         recount.report.problems.sort();
         Ok(recount.report)
+    }
+
+    /// Which directories hold names, and what counts against quotas.
+    fn check_names(&self, at: Version, recount: &mut Recount) -> Result<(), Failure> {
+        self.each(names::KEYSPACE, at, |key, found| recount.names(key, found))?;
+        self.each(quota::KEYSPACE, at, |key, found| {
+            let record = QuotaRecord::decode(&found.value)?;
+            recount.names.quota(spot(key)?, record);
+            Ok(())
+        })?;
+        recount.recount_quotas();
+        self.each(QUOTA_USAGE, at, |key, found| {
+            recount.quota_usage(key, found)
+        })
     }
 
     pub(super) fn each(
@@ -122,10 +147,13 @@ impl Recount {
         if spot.1 != BranchId::TRUNK {
             return Ok(());
         }
+        let size = size_of(&record);
         let place = record.place.map(|place| (place.parent, place.name));
         let seen = Seen {
             kind: record.kind,
             links: record.links,
+            size,
+            home: record.home,
             place,
             xattrs: record.xattrs,
             entries_to: 0,
@@ -147,7 +175,7 @@ impl Recount {
         counts.0 += 1;
         counts.1 += i64::from(entry.is_directory());
         let shown = format!("entry {name} of directory {directory}");
-        let parent_lives = self.orphans.contains(&(directory, branch))
+        let parent_lives = self.orphans.contains_key(&(directory, branch))
             || self
                 .nodes
                 .get(&(directory, branch))
@@ -160,6 +188,8 @@ impl Recount {
         }
         if entry.branch != BranchId::TRUNK {
             // The root of a branch, which is looked at with the branch.
+            let node = (entry.node, entry.branch);
+            self.names.entry((directory, branch), node, 1, 0);
             self.hung.push(entry.branch);
             return Ok(());
         }
@@ -174,8 +204,49 @@ impl Recount {
             ),
             Some(seen) => {
                 seen.entries_to += 1;
-                seen.place_confirmed |= seen.place.as_ref() == Some(&(directory, name));
+                seen.place_confirmed |= match &seen.place {
+                    Some(place) => *place == (directory, name),
+                    None => seen.home == Some(directory),
+                };
+                let node = (entry.node, entry.branch);
+                let links = if entry.is_directory() { 1 } else { seen.links };
+                let size = seen.size;
+                self.names.entry((directory, branch), node, links, size);
             }
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, key: &[u8], found: &Record) -> Result<(), Malformed> {
+        let node = spot(key)?;
+        if node.1 != BranchId::TRUNK {
+            return Ok(());
+        }
+        let count = names::decode(&found.value)?;
+        let flaw = self.names.names(node, names::directory(key)?, count);
+        if let Some((kind, message)) = flaw {
+            self.problem(kind, message);
+        }
+        Ok(())
+    }
+
+    fn recount_quotas(&mut self) {
+        let trunk = |node| (node, BranchId::TRUNK);
+        let above = |directory| {
+            let seen = self.nodes.get(&trunk(directory))?;
+            Some(seen.place.as_ref().map(|(parent, _)| *parent))
+        };
+        let orphan = |directory| {
+            let quotas = self.orphans.get(&trunk(directory)).cloned();
+            quotas.unwrap_or_default()
+        };
+        self.names.recount(above, orphan);
+    }
+
+    fn quota_usage(&mut self, key: &[u8], found: &Record) -> Result<(), Malformed> {
+        let counter = Counter::decode(&found.value)?;
+        if let Some((kind, message)) = self.names.usage(spot(key)?.0, &counter) {
+            self.problem(kind, message);
         }
         Ok(())
     }
@@ -247,13 +318,13 @@ impl Recount {
             stored.sum(counter::SUBDIRECTORIES),
         );
         // The counter of a directory that is being taken apart stays as it was.
-        if stored != counted && !self.orphans.contains(&spot) {
+        if stored != counted && !self.orphans.contains_key(&spot) {
             self.problem(
                 ProblemKind::WrongCount,
                 format!("directory {} counts {stored:?}, has {counted:?}", spot.0),
             );
         }
-        if !self.nodes.contains_key(&spot) && !self.orphans.contains(&spot) {
+        if !self.nodes.contains_key(&spot) && !self.orphans.contains_key(&spot) {
             self.problem(
                 ProblemKind::WrongCount,
                 format!("counter of no directory {}", spot.0),
@@ -286,7 +357,7 @@ impl Recount {
     fn leftovers(&mut self, roots: &FxHashSet<NodeId>) {
         let mut problems = Vec::new();
         for ((directory, branch), counted) in std::mem::take(&mut self.directories) {
-            if counted != (0, 0) && !self.orphans.contains(&(directory, branch)) {
+            if counted != (0, 0) && !self.orphans.contains_key(&(directory, branch)) {
                 problems.push((
                     ProblemKind::WrongCount,
                     format!("directory {directory} counts nothing, has {counted:?}"),
@@ -316,6 +387,7 @@ impl Recount {
                 problems.extend(flaw_of_node(spot.0, seen));
             }
         }
+        problems.extend(self.names.leftovers());
         problems.extend(self.cycles());
         for (kind, message) in problems {
             self.problem(kind, message);
@@ -371,6 +443,10 @@ fn flaw_of_node(node: NodeId, seen: &Seen) -> Option<(ProblemKind, String)> {
             let message = format!("directory {node} is not where its record says");
             (ProblemKind::WrongPlace, message)
         });
+    }
+    if seen.links == 1 && seen.entries_to == 1 && !seen.place_confirmed {
+        let message = format!("node {node} is not in the directory that its record says");
+        return Some((ProblemKind::WrongPlace, message));
     }
     (seen.links != seen.entries_to).then(|| {
         let message = format!(

@@ -85,7 +85,7 @@ impl Check<'_> {
     fn is_orphan(&self, directory: NodeId) -> bool {
         self.recount
             .orphans
-            .contains(&(directory, self.root.branch))
+            .contains_key(&(directory, self.root.branch))
     }
 
     /// The records of the branch in one keyspace.

@@ -19,6 +19,9 @@ use nokv_types::{BlockId, BranchId, Failure, Name, NodeId, SessionId, TimeNanos,
 
 /// Entries taken apart by one command.
 const ORPHAN_ENTRIES_PER_COMMAND: usize = 512;
+/// Entries of removed trees that a caller takes apart to make room for itself: some tenths of a
+/// second.
+const ROOM_ENTRIES_MAX: usize = 65_536;
 /// The floor moves in steps of this, so that an idle store is not written all the time.
 const FLOOR_STEP_MS: u64 = 60_000;
 /// How long the engine keeps versions below the newest in any case: reads of several steps that
@@ -40,6 +43,7 @@ impl Namespace {
         self.take_apart(limit, &mut reclaimed)?;
         self.take_branches_apart(limit, &mut reclaimed)?;
         reclaimed.more |= self.expire_snapshots(limit)?;
+        self.expire_tallies()?;
         self.move_floor(retention_ms)?;
         self.forget_bases(limit, &mut reclaimed)?;
         self.drop_dead(limit, &mut reclaimed)?;
@@ -156,6 +160,17 @@ impl Namespace {
         Ok(())
     }
 
+    /// Takes removed trees apart because what is in them still counts against a quota that is full;
+    /// whether there was anything to take apart.
+    pub(crate) fn make_room(&self) -> Result<bool, Failure> {
+        if self.first_orphan()?.is_none() {
+            return Ok(false);
+        }
+        let _turn = self.inner.reclaiming.lock();
+        self.take_apart(ROOM_ENTRIES_MAX, &mut Reclaimed::default())?;
+        Ok(true)
+    }
+
     /// Takes removed trees apart, about `limit` entries of them.
     fn take_apart(&self, limit: usize, reclaimed: &mut Reclaimed) -> Result<(), Failure> {
         let mut left = limit;
@@ -199,7 +214,11 @@ impl Namespace {
         limit: usize,
     ) -> Result<usize, Failure> {
         let now = TimeNanos::new(self.inner.clock.now_nanos());
-        let mut context = Context::new(self.default_mount(), now);
+        let charged = self.newest_reader().orphan(directory)?;
+        let charged =
+            charged.filter(|charged| branch == BranchId::TRUNK && !charged.quotas.is_empty());
+        let mount = charged.map_or_else(|| self.default_mount(), |charged| charged.mount);
+        let mut context = Context::new(mount, now);
         context.branch = branch;
         let count = limit.min(ORPHAN_ENTRIES_PER_COMMAND);
         loop {
@@ -220,6 +239,7 @@ impl Namespace {
                 plan.write(Write::Delete(orphan::key(directory, branch)));
                 plan.write(Write::Delete(counter::key(directory, branch)));
             }
+            plan.settle()?;
             let command = plan.compile(None, bytes::Bytes::new())?;
             match self.shard().execute(command, Durability::Buffered) {
                 Ok(_) => return Ok(entries.len()),

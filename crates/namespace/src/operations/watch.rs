@@ -133,6 +133,7 @@ impl Listener<'_> {
             EventKind::Snapshot => ChangeKind::Snapshot,
             EventKind::Branched => ChangeKind::Branched,
             EventKind::SnapshotRemoved => ChangeKind::SnapshotRemoved,
+            EventKind::Quota => ChangeKind::Quota,
         };
         Ok(Some(Change {
             version: self.version,

@@ -16,6 +16,7 @@ impl Plan<'_> {
         self.writes.is_empty()
             && self.directories.is_empty()
             && self.references.is_empty()
+            && self.quota_adds.is_empty()
             && !self.nodes.values().any(|node| node.dirty)
             && !self.entries.values().any(|entry| entry.dirty)
     }
@@ -38,6 +39,7 @@ impl Plan<'_> {
             self.write(Write::Put(topology, system::encode(0)));
         }
         let mut adds = self.adds()?;
+        adds.append(&mut self.quota_adds);
         for branch in &self.branches {
             let key = branch::key(*branch);
             self.checks.push(Check::UnchangedSince(key, self.reader.at));

@@ -6,7 +6,7 @@ use crate::records::event::{Event, EventKind};
 use crate::records::{EntryRecord, NodeRecord};
 use crate::spot::{Child, Met, Spot};
 use crate::walk::{Walk, not_directory};
-use nokv_shard::{Check, Counter, Key, Write};
+use nokv_shard::{Add, Check, Counter, Key, Write};
 use nokv_types::{Failure, Name, NodeId, Reason};
 
 impl Plan<'_> {
@@ -109,6 +109,11 @@ impl Plan<'_> {
         change.entries += entries - before_entries;
         change.subdirectories += directories - before_directories;
         change.touched = true;
+        for (child, change) in [(before, -1), (entry, 1)] {
+            if let Some(child) = child {
+                self.note_name(child, directory, change);
+            }
+        }
         let planned = self
             .entries
             .get_mut(&(directory, name.clone()))
@@ -120,7 +125,9 @@ impl Plan<'_> {
 
     /// Deletes an entry of a directory that is gone itself: no counter moves.
     pub(crate) fn erase_entry(&mut self, directory: Spot, name: &Name) -> Result<(), Failure> {
-        self.checked_entry(directory, name)?;
+        if let Some(child) = self.checked_entry(directory, name)? {
+            self.note_name(child, directory, -1);
+        }
         let planned = self
             .entries
             .get_mut(&(directory, name.clone()))
@@ -150,6 +157,11 @@ impl Plan<'_> {
     /// One more check.
     pub(crate) fn check(&mut self, check: Check) {
         self.checks.push(check);
+    }
+
+    /// One more addition to a counter that nothing else in the plan changes.
+    pub(crate) fn add(&mut self, add: Add) {
+        self.quota_adds.push(add);
     }
 
     /// One more write.

@@ -21,16 +21,19 @@
 //! is the past.
 //!
 //! [`state`] holds what was read and changed; [`entries`], [`nodes`], [`bodies`] and [`branches`]
-//! are the verbs; [`compile`] makes the command.
+//! are the verbs; [`charges`] works out what changes for
+//! quotas; [`compile`] makes the command.
 
 mod bodies;
 mod branches;
+mod charges;
 mod compile;
 mod entries;
 mod nodes;
 mod state;
 
 pub(crate) use branches::NewBranch;
+pub(crate) use charges::size_of;
 pub(crate) use entries::taken;
 pub(crate) use nodes::check_mode;
 pub(crate) use state::{Plan, Topology};

@@ -1,12 +1,12 @@
 //! Verbs on nodes: making, changing, and taking a name away.
 
 use super::branches::BranchEnd;
+use super::charges::Before;
 use super::state::{Plan, PlannedNode, Topology};
 use crate::failure::{contradiction, invalid};
 use crate::records::event::EventKind;
-use crate::records::{DirectoryPlace, NodeRecord, orphan, whiteout, xattr};
+use crate::records::{DirectoryPlace, NodeRecord, whiteout, xattr};
 use crate::spot::{Child, Met, Spot};
-use bytes::Bytes;
 use nokv_shard::{Key, Write};
 use nokv_types::{BranchId, Failure, Name, NodeId, NodeKind, Reason};
 
@@ -74,9 +74,11 @@ impl Plan<'_> {
         self.nodes.insert(
             spot,
             PlannedNode {
+                is_directory: record.is_directory(),
                 record: Some(record),
                 dirty: true,
                 fresh: true,
+                before: None,
             },
         );
         Ok(())
@@ -101,6 +103,8 @@ impl Plan<'_> {
             self.rests_on_branch(spot);
             self.unchanged(spot, NodeRecord::key(spot.node, spot.branch), looked.own);
             let planned = PlannedNode {
+                is_directory: record.is_directory(),
+                before: Some(Before::of(&record)),
                 record: Some(record),
                 dirty: false,
                 fresh: false,
@@ -177,8 +181,7 @@ impl Plan<'_> {
             return Ok(record);
         }
         self.drop_node(child.spot)?;
-        let key = orphan::key(child.node(), child.spot.branch);
-        self.write(Write::Put(key, Bytes::new()));
+        self.leave_orphan(child.spot, directory);
         Ok(record)
     }
 

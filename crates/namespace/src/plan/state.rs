@@ -1,5 +1,6 @@
 //! What a plan has read and changed so far.
 
+use super::charges::{Before, Noted};
 use crate::failure::contradiction;
 use crate::ids::Ids;
 use crate::reader::{Found, Reader};
@@ -9,7 +10,7 @@ use crate::spot::{Child, Met, Spot};
 use crate::walk::Source;
 use crate::{Context, Parents};
 use bytes::Bytes;
-use nokv_shard::{Check, Shard, Write};
+use nokv_shard::{Add, Check, Shard, Write};
 use nokv_types::{BlockId, BranchId, Failure, Name, Reason, SessionId, TimeNanos, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -31,6 +32,9 @@ pub(super) struct PlannedNode {
     pub(super) dirty: bool,
     /// Made by this plan: nobody else can know it.
     pub(super) fresh: bool,
+    pub(super) is_directory: bool,
+    /// What it was before the plan; `None` when it was not.
+    pub(super) before: Option<Before>,
 }
 
 /// An entry as the plan sees it.
@@ -76,6 +80,9 @@ pub(crate) struct Plan<'a> {
     pub(super) checks: Vec<Check>,
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<Event>,
+    pub(super) noted: Noted,
+    /// Further additions to counters.
+    pub(super) quota_adds: Vec<Add>,
     /// A version that the command pins.
     pinned: Option<Version>,
     /// A version that it pins no longer.
@@ -111,6 +118,8 @@ impl<'a> Plan<'a> {
             checks: Vec::new(),
             writes: Vec::new(),
             events: Vec::new(),
+            noted: Noted::default(),
+            quota_adds: Vec::new(),
             pinned: None,
             unpinned: None,
         }

@@ -6,8 +6,10 @@
 
 use super::node::{decode_kind, encode_kind};
 use super::{FORMAT, snapshot};
+use crate::operations::Begun;
 use crate::{
-    BodyStorage, BodySummary, Branch, Changed, Node, Published, Removed, Renamed, Snapshot,
+    BodyStorage, BodySummary, Branch, Changed, Node, Published, Quota, QuotaLimits, QuotaState,
+    QuotaUsage, Removed, Renamed, Snapshot,
 };
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
@@ -156,6 +158,93 @@ impl Answer for Snapshot {
 
     /// A snapshot is of the version that it shows, not of its command.
     fn stamp(&mut self, _version: Version) {}
+}
+
+impl Answer for Quota {
+    fn encode(&self) -> Bytes {
+        let mut encoder = Encoder::new(FORMAT);
+        encoder.u64(self.directory.as_u64());
+        match &self.path {
+            None => encoder.u8(0),
+            Some(path) => encoder.u8(1).bytes(&path.to_bytes()),
+        };
+        for limit in [self.limits.bytes, self.limits.inodes] {
+            encoder.varint(limit.map_or(0, |limit| limit.saturating_add(1)));
+        }
+        encoder.varint(self.usage.bytes).varint(self.usage.inodes);
+        let active = self.state == QuotaState::Active;
+        encoder.u8(u8::from(active)).finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        let directory = NodeId::from_u64(decoder.u64("directory")?);
+        let path = match decoder.u8("path flag")? {
+            0 => None,
+            _ => {
+                let path = NsPath::parse(decoder.bytes("path")?);
+                Some(path.map_err(|flaw| decoder.malformed("a path", flaw))?)
+            }
+        };
+        let mut limit = |what| Ok(decoder.varint(what)?.checked_sub(1));
+        let limits = QuotaLimits {
+            bytes: limit("bytes")?,
+            inodes: limit("inodes")?,
+        };
+        let usage = QuotaUsage {
+            bytes: decoder.varint("bytes used")?,
+            inodes: decoder.varint("inodes used")?,
+        };
+        let state = match decoder.u8("state")? {
+            0 => QuotaState::Counting,
+            _ => QuotaState::Active,
+        };
+        Ok(Self {
+            directory,
+            path,
+            limits,
+            usage,
+            state,
+        })
+    }
+
+    fn stamp(&mut self, _version: Version) {}
+}
+
+/// Never kept: these commands have no request.
+impl Answer for Begun {
+    fn encode(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn decode(_bytes: &[u8]) -> Result<Self, Malformed> {
+        Err(never_kept())
+    }
+
+    fn stamp(&mut self, version: Version) {
+        self.version = version;
+    }
+}
+
+/// The same.
+impl Answer for () {
+    fn encode(&self) -> Bytes {
+        Bytes::new()
+    }
+
+    fn decode(_bytes: &[u8]) -> Result<Self, Malformed> {
+        Err(never_kept())
+    }
+
+    fn stamp(&mut self, _version: Version) {}
+}
+
+fn never_kept() -> Malformed {
+    Malformed {
+        offset: 0,
+        expected: "an answer that is kept",
+        got: "one that is not".to_string(),
+    }
 }
 
 impl Answer for Vec<Published> {

@@ -33,6 +33,8 @@ pub(crate) enum EventKind {
     SnapshotRemoved,
     /// The root of a branch got a name (`to`).
     Branched,
+    /// The quota of a directory (`to`, unless it is a root) was set or removed.
+    Quota,
 }
 
 /// A name in a directory.
@@ -100,6 +102,7 @@ impl Event {
             EventKind::Snapshot => 8,
             EventKind::SnapshotRemoved => 9,
             EventKind::Branched => 10,
+            EventKind::Quota => 11,
         });
         encoder.varint(u64::from(self.branch.get()));
         encoder.u64(self.node.as_u64());
@@ -131,7 +134,8 @@ impl Event {
             8 => EventKind::Snapshot,
             9 => EventKind::SnapshotRemoved,
             10 => EventKind::Branched,
-            kind => return Err(decoder.malformed("event kind 1 to 10", kind)),
+            11 => EventKind::Quota,
+            kind => return Err(decoder.malformed("event kind 1 to 11", kind)),
         };
         let branch = BranchId::new(decoder.varint32("branch")?);
         let node = NodeId::from_u64(decoder.u64("node")?);

@@ -16,11 +16,14 @@
 //! | 8 | object | session, sequence | counter: references |
 //! | 9 | death | version, node, branch, generation | [`DeathRecord`] |
 //! | 10 | doomed | session, sequence | empty |
-//! | 11 | orphan | node, branch | empty |
+//! | 11 | orphan | node, branch | [`orphan::OrphanRecord`] |
 //! | 12 | system | name | see [`system`] |
 //! | 13 | pin | version, owner | empty |
 //! | 14 | snapshot | 0, mount, name / 1, due, mount, name | [`snapshot`] / empty |
 //! | 15 | held | pinned version, node, branch, generation | [`DeathRecord`] |
+//! | 16 | quota | directory, branch | [`quota::QuotaRecord`] |
+//! | 17 | quota usage | directory, branch | counter: bytes, inodes |
+//! | 18 | names | node, branch, directory | count |
 //! | 20 | branch | 0, branch / others | [`branch::BranchRecord`] |
 //! | 240.. | log, dedupe | | the shard's |
 
@@ -33,10 +36,12 @@ mod death;
 mod entry;
 pub(crate) mod event;
 mod mount;
+pub(crate) mod names;
 mod node;
 pub(crate) mod object;
 pub(crate) mod orphan;
 pub(crate) mod pin;
+pub(crate) mod quota;
 #[cfg(test)]
 mod records_test;
 mod session;
@@ -73,6 +78,9 @@ pub(crate) const SYSTEM: Keyspace = Keyspace::new(12);
 pub(crate) const PIN: Keyspace = Keyspace::new(13);
 pub(crate) const SNAPSHOT: Keyspace = Keyspace::new(14);
 pub(crate) const HELD: Keyspace = Keyspace::new(15);
+pub(crate) const QUOTA: Keyspace = Keyspace::new(16);
+pub(crate) const QUOTA_USAGE: Keyspace = Keyspace::new(17);
+pub(crate) const NAMES: Keyspace = Keyspace::new(18);
 pub(crate) const BRANCH: Keyspace = Keyspace::new(20);
 
 const _: () = assert!(BRANCH.get() < nokv_shard::KEYSPACE_RESERVED_MIN);

@@ -7,8 +7,8 @@
 //!
 //! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime
 //! as differences to it; number of extended attributes; then by kind: directory: place flag, parent
-//! (8), name; others: links; file and symlink: generation, version of the body (0: of this record),
-//! branch that the body belongs to plus one (0: that of the record), body.
+//! (8), name; others: links, home (0: none); file and symlink: generation, version of the body (0:
+//! of this record), branch that the body belongs to plus one (0: that of the record), body.
 
 use super::{FORMAT, NODE, StoredBody, node_and_branch};
 use bytes::Bytes;
@@ -71,6 +71,8 @@ pub(crate) struct NodeRecord {
     pub(crate) xattrs: u32,
     /// Entries that lead here; not used by directories.
     pub(crate) links: u32,
+    /// Of a node that is no directory and has one name: the directory that holds it.
+    pub(crate) home: Option<NodeId>,
     /// Of a directory that is not a root.
     pub(crate) place: Option<DirectoryPlace>,
     pub(crate) generation: Generation,
@@ -103,6 +105,7 @@ impl NodeRecord {
             btime: now,
             xattrs: 0,
             links: 1,
+            home: None,
             place: None,
             generation: Generation::NONE,
             birth: Moment::ThisRecord,
@@ -142,6 +145,7 @@ impl NodeRecord {
             NodeKind::File | NodeKind::Symlink => {
                 encoder
                     .varint(u64::from(self.links))
+                    .varint(self.home.map_or(0, NodeId::as_u64))
                     .varint(self.generation.get())
                     .varint(self.birth.stored());
                 let owner = self.owner.map_or(0, |owner| u64::from(owner.get()) + 1);
@@ -149,7 +153,9 @@ impl NodeRecord {
                 self.body.encode(&mut encoder);
             }
             _ => {
-                encoder.varint(u64::from(self.links));
+                encoder
+                    .varint(u64::from(self.links))
+                    .varint(self.home.map_or(0, NodeId::as_u64));
             }
         }
         encoder.finish()
@@ -183,12 +189,16 @@ impl NodeRecord {
             NodeKind::Directory => node.place = decode_place(&mut decoder)?,
             NodeKind::File | NodeKind::Symlink => {
                 node.links = decoder.varint32("links")?;
+                node.home = decode_home(&mut decoder)?;
                 node.generation = Generation::new(decoder.varint("generation")?);
                 node.birth = Moment::from_stored(decoder.varint("version of the body")?);
                 node.owner = decode_owner(&mut decoder)?;
                 node.body = StoredBody::decode(&mut decoder, bytes)?;
             }
-            _ => node.links = decoder.varint32("links")?,
+            _ => {
+                node.links = decoder.varint32("links")?;
+                node.home = decode_home(&mut decoder)?;
+            }
         }
         Ok(node)
     }
@@ -201,6 +211,11 @@ fn decode_owner(decoder: &mut Decoder<'_>) -> Result<Option<BranchId>, Malformed
     };
     let branch = u32::try_from(branch).map_err(|_| decoder.malformed("a branch", branch))?;
     Ok(Some(BranchId::new(branch)))
+}
+
+fn decode_home(decoder: &mut Decoder<'_>) -> Result<Option<NodeId>, Malformed> {
+    let home = decoder.varint("home")?;
+    Ok((home != 0).then(|| NodeId::from_u64(home)))
 }
 
 fn decode_place(decoder: &mut Decoder<'_>) -> Result<Option<DirectoryPlace>, Malformed> {

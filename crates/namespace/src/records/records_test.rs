@@ -117,7 +117,8 @@ fn moment() -> impl Strategy<Value = Moment> {
 prop_compose! {
     fn node_record()(
         kind in kind(), mode: u32, uid: u32, gid: u32, times in [time(), time(), time(), time()],
-        links: u32, xattrs: u32, place in proptest::option::of((node_id(), name())),
+        links: u32, home in proptest::option::of(1..u64::MAX), xattrs: u32,
+        place in proptest::option::of((node_id(), name())),
         generation: u64, birth in moment(), body in body(),
         owner: Option<u32>,
     ) -> NodeRecord {
@@ -130,12 +131,16 @@ prop_compose! {
             }
             NodeKind::File | NodeKind::Symlink => {
                 record.links = links;
+                record.home = home.map(NodeId::from_u64);
                 record.generation = Generation::new(generation);
                 record.birth = birth;
                 record.owner = owner.map(BranchId::new);
                 record.body = body;
             }
-            _ => record.links = links,
+            _ => {
+                record.links = links;
+                record.home = home.map(NodeId::from_u64);
+            }
         }
         record
     }
@@ -146,7 +151,7 @@ prop_compose! {
         kind in prop::sample::select(vec![
             EventKind::Created, EventKind::Removed, EventKind::Renamed, EventKind::Published,
             EventKind::Attributes, EventKind::Xattr, EventKind::Exchanged, EventKind::Snapshot,
-            EventKind::SnapshotRemoved, EventKind::Branched,
+            EventKind::SnapshotRemoved, EventKind::Branched, EventKind::Quota,
         ]),
         branch_id: u32, node in node_id(), node_kind in kind(), generation: u64, size: u64,
         from in proptest::option::of((node_id(), name())),
@@ -180,6 +185,30 @@ prop_compose! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn quotas_orphans_and_names_survive_storage(
+        (bytes, inodes) in (proptest::option::of(0..u64::MAX), proptest::option::of(0..u64::MAX)),
+        (purpose, phase) in any::<(bool, bool)>(), id: u64, mount: u32, set_millis: u64, count: u32,
+        charged in proptest::collection::vec((node_id(), any::<u64>()), 1..5),
+    ) {
+        let record = quota::QuotaRecord {
+            purpose: if purpose { quota::Purpose::Limit } else { quota::Purpose::Tally },
+            phase: if phase { quota::Phase::Counting } else { quota::Phase::Counted },
+            id,
+            mount: MountId::new(mount),
+            limits: crate::QuotaLimits { bytes, inodes },
+            set_millis,
+        };
+        check(&record, &record.encode(), quota::QuotaRecord::decode);
+        let record = orphan::OrphanRecord { mount: MountId::new(mount), quotas: charged };
+        let bytes = record.encode();
+        prop_assert_eq!(orphan::OrphanRecord::decode(&bytes), Ok(record));
+        for end in 1..bytes.len() {
+            prop_assert!(orphan::OrphanRecord::decode(&bytes[..end]).is_err());
+        }
+        check(&count, &names::encode(count), names::decode);
+    }
 
     #[test]
     fn nodes_and_entries(record in node_record(), branch: u32, node in node_id()) {

@@ -10,6 +10,8 @@ const ENTRY: u8 = 2;
 const CHUNK: u8 = 4;
 const COUNTER: u8 = 6;
 const OBJECT: u8 = 8;
+const QUOTA_USAGE: u8 = 17;
+const NAMES: u8 = 18;
 
 /// A store with a bit of everything.
 fn store() -> Store {
@@ -79,7 +81,9 @@ fn damage(store: &Store, keyspace: u8, key: &[u8], value: Option<&[u8]>) -> Vec<
     overwrite(store, keyspace, key, value);
     let report = store.namespace.check().expect("checks");
     report.verdict().expect_err("something is wrong");
-    report.problems.iter().map(|problem| problem.kind).collect()
+    let mut kinds: Vec<_> = report.problems.iter().map(|problem| problem.kind).collect();
+    kinds.dedup();
+    kinds
 }
 
 fn find(store: &Store, keyspace: u8, what: impl Fn(&[u8]) -> bool) -> (Vec<u8>, Vec<u8>) {
@@ -97,7 +101,7 @@ fn of_trunk(node: &[u8]) -> Vec<u8> {
 #[test]
 fn every_kind_of_damage_is_found() {
     use ProblemKind::{
-        DanglingEntry, Unreachable, WrongChunks, WrongCount, WrongLinks, WrongPlace,
+        DanglingEntry, Unreachable, WrongChunks, WrongCount, WrongLinks, WrongPlace, WrongQuota,
         WrongReferences,
     };
     let entry = |key: &[u8], name: &[u8]| key.get(12..) == Some(name);
@@ -148,6 +152,19 @@ fn every_kind_of_damage_is_found() {
     let (key, _) = find(&found, CHUNK, |_| true);
     let problems = damage(&found, CHUNK, &key, None);
     assert_eq!(problems, [WrongReferences, WrongChunks]);
+
+    let found = store();
+    let limits = nokv_namespace::QuotaLimits::default();
+    let set = found
+        .namespace
+        .set_quota(&found.context(), &path("/"), limits);
+    set.expect("set");
+    let (key, _) = find(&found, QUOTA_USAGE, |_| true);
+    assert_eq!(damage(&found, QUOTA_USAGE, &key, None), [WrongQuota]);
+
+    let found = store();
+    let (key, _) = find(&found, NAMES, |_| true);
+    assert_eq!(damage(&found, NAMES, &key, None), [WrongLinks]);
 }
 
 #[test]

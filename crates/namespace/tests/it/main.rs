@@ -6,6 +6,7 @@ mod damage;
 mod garbage;
 mod model;
 mod operations;
+mod quotas;
 mod races;
 mod snapshots;
 mod support;

@@ -5,7 +5,7 @@ use crate::support::{Store, inline, path, reason};
 use bytes::Bytes;
 use nokv_namespace::{
     Change, ChangeKind, ChangedPlace, Content, Expect, Follow, NewAttributes, Node, Page, Parents,
-    Publish, PublishItem, Remove, RenameMode, Scope, SetAttributes, SetTime, View,
+    Publish, PublishItem, QuotaLimits, Remove, RenameMode, Scope, SetAttributes, SetTime, View,
 };
 use nokv_types::{Failure, Generation, Name, NodeId, NodeKind, NsPath, Reason, TimeNanos, Version};
 use proptest::prelude::*;
@@ -91,11 +91,13 @@ fn ns(text: &[&str]) -> NsPath {
 
 pub(super) struct Run {
     pub(super) store: Store,
-    model: Model,
+    pub(super) model: Model,
     /// The model after each version that changed something.
     pub(super) history: Vec<(Version, Model)>,
     ids: BTreeMap<NodeId, Id>,
     pages: Option<(NodeId, Page, BTreeMap<String, Id>)>,
+    /// What directories may hold.
+    pub(super) quotas: BTreeMap<Id, QuotaLimits>,
 }
 
 impl Run {
@@ -109,6 +111,7 @@ impl Run {
             history,
             ids: BTreeMap::new(),
             pages: None,
+            quotas: BTreeMap::new(),
         }
     }
 
@@ -117,7 +120,10 @@ impl Run {
         let mut next = self.model.clone();
         next.now = self.store.context().now;
         let before = self.store.namespace.read_version();
-        let expected = expect(&mut next, op);
+        let mut expected = expect(&mut next, op);
+        if expected.is_ok() && self.overshoots(&next) {
+            expected = Err(Reason::QuotaExceeded);
+        }
         let outcome = self.execute(op);
         match (&expected, &outcome) {
             (Ok(()), Ok(())) => {
@@ -126,10 +132,22 @@ impl Run {
                     self.history.push((version, next.clone()));
                 }
                 self.model = next;
+                let inodes = &self.model.inodes;
+                self.quotas.retain(|id, _| inodes.contains_key(id));
             }
             (Err(wanted), Err(failure)) if *wanted == failure.reason() => {}
             _ => panic!("{op:?}: the model says {expected:?}, the namespace {outcome:?}"),
         }
+    }
+
+    /// Whether some quota would hold more than before and more than it may.
+    fn overshoots(&self, next: &Model) -> bool {
+        self.quotas.iter().any(|(id, limits)| {
+            let (before, after) = (self.model.held(*id), next.held(*id));
+            next.inodes.contains_key(id)
+                && (after.0 > before.0 && limits.bytes.is_some_and(|limit| after.0 > limit)
+                    || after.1 > before.1 && limits.inodes.is_some_and(|limit| after.1 > limit))
+        })
     }
 
     fn execute(&mut self, op: &Op) -> Result<(), Failure> {

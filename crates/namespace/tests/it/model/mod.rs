@@ -2,5 +2,6 @@
 
 mod crashes;
 mod histories;
+mod quotas;
 mod snapshots;
 mod state;

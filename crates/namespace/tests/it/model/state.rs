@@ -68,6 +68,26 @@ impl Model {
         }
     }
 
+    /// Bytes and names below a directory; each name counts.
+    pub(crate) fn held(&self, id: Id) -> (u64, u64) {
+        let mut held = (0, 0);
+        for child in self
+            .inodes
+            .get(&id)
+            .and_then(|_| self.entries(id))
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            let below = match &self.inodes[child].kind {
+                Kind::File { body, .. } => (body.len() as u64, 0),
+                Kind::Symlink(target) => (target.len() as u64, 0),
+                Kind::Directory { .. } => self.held(*child),
+            };
+            held = (held.0 + below.0, held.1 + below.1 + 1);
+        }
+        held
+    }
+
     pub(crate) fn entries(&self, id: Id) -> Option<&BTreeMap<String, Id>> {
         match &self.inodes[&id].kind {
             Kind::Directory { entries, .. } => Some(entries),

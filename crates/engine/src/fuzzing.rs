@@ -16,3 +16,8 @@ pub fn index(bytes: &[u8]) {
 pub fn file(bytes: &[u8]) {
     any_bytes::file(bytes);
 }
+
+/// The bytes as a file of the value log, and as a pointer into one.
+pub fn value_file(bytes: &[u8]) {
+    crate::vlog::any_bytes(bytes);
+}

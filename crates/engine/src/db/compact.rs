@@ -176,6 +176,7 @@ impl Core {
     }
 
     /// Compacts until there is nothing to do, in this thread.
+    #[cfg(test)]
     pub(super) fn compact_all(&self) -> Result<(), Error> {
         let writing = self.writing()?;
         while self.compact_one(writing, Effort::Settle)? == Progress::Done
@@ -212,6 +213,9 @@ impl Core {
         };
         if let Err(error) = self.install_compaction(writing, &inputs.removed, added) {
             self.remove_unless_unknown(&error, &made.lock());
+            if !matches!(error, Error::Exhausted { .. }) {
+                moves.hold_for_ever();
+            }
             return Err(error);
         }
         for (_, number) in &inputs.removed {

@@ -45,6 +45,8 @@ mod external_test;
 #[cfg(test)]
 mod fault_test;
 #[cfg(test)]
+mod values_fault_test;
+#[cfg(test)]
 mod values_test;
 #[cfg(test)]
 mod watchdog_test;

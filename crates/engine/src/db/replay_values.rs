@@ -32,10 +32,8 @@ impl ReplayValues {
     pub(super) fn open(env: &Env, dir: &Path, tables: &Tables) -> Result<Self, Error> {
         let open = Arc::new(OpenFiles::new(env));
         let files = Arc::new(ValueFiles::load(env, dir, &open)?);
-        for table in tables.levels.iter().flatten() {
-            for (file, _) in table.summary().value_refs.iter() {
-                files.check_has(file)?;
-            }
+        for (file, _) in tables.value_refs().iter() {
+            files.check_has(file)?;
         }
         Ok(Self {
             open,

@@ -20,6 +20,7 @@ use crate::{
     manifest::State,
     moment::LookupMoment,
     table::{LookupKey, Table},
+    vlog::ValueRefs,
 };
 
 /// What comes after the number in the name of a table.
@@ -69,6 +70,8 @@ pub(crate) struct Tables {
     level0_bytes: u64,
     /// Those with range tombstones, for scans.
     pub(crate) with_tombstones: Vec<Arc<Table>>,
+    /// What all of them point at in the value log.
+    value_refs: ValueRefs,
 }
 
 impl Tables {
@@ -95,11 +98,11 @@ impl Tables {
             }
             levels.push(tables);
         }
-        Ok(Self::of(levels))
+        Ok(Self::of(levels, None))
     }
 
     /// The tables of these levels, put in order.
-    pub(super) fn of(mut levels: Vec<Vec<Arc<Table>>>) -> Self {
+    fn of(mut levels: Vec<Vec<Arc<Table>>>, value_refs: Option<ValueRefs>) -> Self {
         for (level, tables) in levels.iter_mut().enumerate() {
             if level == 0 {
                 tables.sort_by_key(|table| std::cmp::Reverse(table.id()));
@@ -116,7 +119,14 @@ impl Tables {
         let level0 = || levels.first().into_iter().flatten();
         let mut sublevels = sublevels(level0().rev().cloned(), |table| table.summary());
         sublevels.reverse();
+        let all = levels.iter().flatten();
+        let value_refs = value_refs.unwrap_or_else(|| {
+            let mut refs = ValueRefs::default();
+            all.for_each(|table| refs.merge(&table.summary().value_refs));
+            refs
+        });
         Self {
+            value_refs,
             sublevels,
             level0_bytes: level0().map(|table| table.summary().bytes).sum(),
             levels,
@@ -127,6 +137,15 @@ impl Tables {
     /// The same tables without `removed` and with `added`.
     pub(super) fn changed(&self, removed: &[u64], added: Vec<(usize, Arc<Table>)>) -> Self {
         let mut levels = self.levels.clone();
+        let mut value_refs = self.value_refs.clone();
+        for (_, table) in &added {
+            value_refs.merge(&table.summary().value_refs);
+        }
+        for table in levels.iter().flatten() {
+            if removed.contains(&table.id()) {
+                value_refs.remove(&table.summary().value_refs);
+            }
+        }
         for tables in &mut levels {
             tables.retain(|table| !removed.contains(&table.id()));
         }
@@ -138,7 +157,12 @@ impl Tables {
                 tables.push(table);
             }
         }
-        Self::of(levels)
+        Self::of(levels, Some(value_refs))
+    }
+
+    /// What they point at in the value log.
+    pub(super) fn value_refs(&self) -> &ValueRefs {
+        &self.value_refs
     }
 
     /// The sorted runs, newest first; in each the tables follow each other.

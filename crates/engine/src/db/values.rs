@@ -27,6 +27,9 @@ const IDLE_FLUSH_PART: u64 = 16;
 /// one of so many of all values: what it hides below it is not known to be garbage before.
 const IDLE_FLUSH_SHARE: u64 = 8;
 
+/// Compactions that a forced collection does first: more than a tree at rest ever needs.
+const COLLECT_COMPACTIONS_MAX: usize = 256;
+
 /// What is to be collected.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Wanted {
@@ -58,10 +61,7 @@ impl Observer for Appending<'_> {
 impl View {
     /// What tables and memtables point at: the live part of each file.
     pub(super) fn value_refs(&self) -> ValueRefs {
-        let mut live = ValueRefs::default();
-        for table in self.tables.levels.iter().flatten() {
-            live.merge(&table.summary().value_refs);
-        }
+        let mut live = self.tables.value_refs().clone();
         for memory in self.memories() {
             live.merge(&memory.value_refs());
         }
@@ -177,9 +177,17 @@ impl Core {
     /// As of a flush and a compaction.
     pub(super) fn collect_values(&self) -> Result<(), Error> {
         let writing = self.writing()?;
+        // What newer versions hide is known to be garbage only when they meet. Under a load there
+        // is always something to compact: the rest can wait.
         self.flush()?;
-        self.compact_all()?;
+        for _ in 0..COLLECT_COMPACTIONS_MAX {
+            if self.compact_one(writing, Effort::Settle)? == Progress::Idle {
+                break;
+            }
+        }
+        // After the seal nothing new points at what there is; after the flush only tables do.
         self.seal_values(writing);
+        self.flush()?;
         let uses = self.view.load().value_uses(ValueFile::is_sealed);
         let dirty = uses.iter().filter(|file| file.dead() > 0);
         let files: BTreeSet<u64> = dirty.map(|file| file.number).collect();
@@ -200,11 +208,8 @@ impl Core {
 
     fn points_into(&self, files: &BTreeSet<u64>) -> bool {
         let view = self.view.load();
-        let mut tables = view.tables.levels.iter().flatten();
-        tables.any(|table| {
-            let mut refs = table.summary().value_refs.iter();
-            refs.any(|(file, _)| files.contains(&file))
-        })
+        let mut refs = view.tables.value_refs().iter();
+        refs.any(|(file, _)| files.contains(&file))
     }
 
     /// Takes the files that nothing points at out of the view, and removes those that no reader

@@ -28,7 +28,7 @@ pub(crate) struct TableSummary {
     pub(crate) largest: Vec<u8>,
     pub(crate) version_min: u64,
     pub(crate) version_max: u64,
-    /// Keys and values before any compression.
+    /// Keys and values before any compression, those in the value log included.
     pub(crate) content_bytes: u64,
     pub(crate) data_block_count: u64,
     /// Index blocks, without their filters, before compression.

@@ -121,9 +121,6 @@ impl TableWriter {
             self.finish_block()?;
         }
         let is_new_key = order == Ordering::Less;
-        if let Some(pointer) = Pointer::of(kind, value) {
-            self.summary.value_refs.add(&pointer, key.len());
-        }
         self.account((key, is_new_key), version, kind, value);
         let is_partition_new = self.partition.hash_count() == 0;
         if is_new_key || is_partition_new {
@@ -197,7 +194,12 @@ impl TableWriter {
         kind: EntryKind,
         value: &[u8],
     ) {
-        let bytes = (key.len() + value.len()) as u64;
+        let mut bytes = (key.len() + value.len()) as u64;
+        if let Some(pointer) = Pointer::of(kind, value) {
+            self.summary.value_refs.add(&pointer, key.len());
+            // What a compaction frees when it drops the entry is the value, not the pointer.
+            bytes += u64::from(pointer.stored_bytes);
+        }
         let expires_at = kind.expires_at(value).map(|at| at.max(version));
         let newer = self.last.map(|(newer, _)| newer).filter(|_| !is_new_key);
         if is_new_key {

@@ -157,6 +157,7 @@ impl Engine {
             .and_then(|()| self.open_table(number))
             .and_then(|table| {
                 table.verify()?;
+                check_has_values(&table)?;
                 Ok(Candidate { path, table })
             })
             .map_err(|error| at_source(error, &from))
@@ -220,6 +221,20 @@ pub(crate) fn conflict(table: &Table, key: &[u8], version: u64) -> Error {
         Version::from_u64(summary.version_min),
         bytes::Bytes::copy_from_slice(&summary.smallest),
         bytes::Bytes::copy_from_slice(&summary.largest),
+    ))
+}
+
+/// A pointer means something in the store that wrote it only. No export has one.
+fn check_has_values(table: &Table) -> Result<(), Error> {
+    if table.summary().value_refs.is_empty() {
+        return Ok(());
+    }
+    let expected = "values in the table";
+    Err(Error::corrupt(
+        table.path(),
+        0,
+        expected,
+        "pointers into a value log",
     ))
 }
 

@@ -9,9 +9,9 @@ use nokv_env::{Env, OpenMode};
 use proptest::prelude::*;
 
 use super::{
+    any_bytes::any_bytes,
     entry::{ValueEntry, decode, encode_head},
     file::{FileHead, ValueFile, value_path},
-    layout::HEAD_BYTES,
     list::walk,
     open_files::OpenFiles,
     pointer::Pointer,
@@ -57,11 +57,14 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_walked(bytes: Vec<u8>) {
-        let walk = walk(1, &bytes, &mut |_, _| {});
-        let head = HEAD_BYTES.min(bytes.len()) as u64;
-        prop_assert!(walk.torn_bytes <= bytes.len() as u64 - head);
-        FileHead::decode(&bytes, 1, Path::new("x")).ok();
+    fn any_bytes_are_walked(
+        head in proptest::collection::vec(any::<u8>(), 0..100),
+        key in proptest::collection::vec(any::<u8>(), 1..20),
+        tail in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
+        any_bytes(&head);
+        let entry = bytes_of(1, &entry(&key, 7, b"value"));
+        any_bytes(&[&head, &entry[..], &tail].concat());
     }
 }
 

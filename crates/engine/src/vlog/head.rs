@@ -44,7 +44,11 @@ impl Head {
         let failed = |error| Error::io("making", &path, error);
         let handle = env.files.open(&path, OpenMode::Create).map_err(failed)?;
         let head = FileHead { number, bucket };
-        handle.write_at(&head.encode(), 0).map_err(failed)?;
+        if let Err(error) = handle.write_at(&head.encode(), 0) {
+            // One that stays is removed at the next open.
+            env.files.remove(&path).ok();
+            return Err(failed(error));
+        }
         let bytes = HEAD_BYTES as u64;
         let file = ValueFile::new((path.clone(), number), Arc::clone(open), bytes, false);
         Ok(Self {
@@ -84,7 +88,7 @@ impl Head {
     /// Writes a group.
     ///
     /// # Errors
-    /// `Exhausted`, `Io`: nothing is pointed at, and the head is not to be used any more.
+    /// `Exhausted`: nothing has changed. `Io`: the head is not to be used any more.
     pub(super) fn write(&mut self, group: &Group<'_>) -> Result<(), Error> {
         let mut slices = Vec::with_capacity(group.entries.len() * 3);
         for (head, entry) in &group.entries {

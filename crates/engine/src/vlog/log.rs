@@ -124,7 +124,7 @@ impl ValueLog {
             match head.write(group) {
                 Ok(()) => self.unsynced.note(&head.file, &head.handle),
                 Err(error) => {
-                    *slot = None;
+                    abandon(slot, &error);
                     return Err(error);
                 }
             }
@@ -191,7 +191,7 @@ impl ValueLog {
         let mut group = head.begin();
         let pointer = head.plan(&mut group, entry);
         if let Err(error) = head.write(&group) {
-            *slot = None;
+            abandon(slot, &error);
             return Err(error);
         }
         Ok(pointer)
@@ -225,6 +225,13 @@ impl ValueLog {
             remove(file.path());
             false
         });
+    }
+}
+
+/// After a failed write: a full device is no reason to begin another file, any other failure is.
+fn abandon(slot: &mut Option<Head>, error: &Error) {
+    if !matches!(error, Error::Exhausted { .. }) {
+        *slot = None;
     }
 }
 

@@ -17,6 +17,8 @@
 //! Reading order: [`layout`], [`pointer`], [`entry`], [`file`], [`open_files`], [`files`],
 //! [`refs`], [`head`], [`separate`], [`log`], [`unsynced`], [`choose`], [`relocate`], [`list`].
 
+#[cfg(any(test, fuzzing))]
+mod any_bytes;
 mod choose;
 mod entry;
 mod file;
@@ -35,6 +37,8 @@ mod unsynced;
 #[cfg(test)]
 mod format_test;
 
+#[cfg(fuzzing)]
+pub(crate) use any_bytes::any_bytes;
 pub(crate) use choose::{CollectOptions, FileUse, choose_files};
 pub(crate) use file::{ValueFile, value_number, value_path};
 pub(crate) use files::ValueFiles;

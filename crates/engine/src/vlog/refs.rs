@@ -1,7 +1,7 @@
 //! How many bytes of each value-log file something points at: the exact account of live data.
 //!
-//! Invariant: the sum over all tables and memtables of a view is the live data of each file; no
-//! other count is kept that could drift from it.
+//! Invariant: the sum over all tables and memtables of a view is the live data of each file; each
+//! sum goes from tables that came and tables that went, never from a guess.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,19 @@ impl ValueRefs {
     pub(crate) fn merge(&mut self, other: &Self) {
         for (file, live) in other.iter() {
             self.add_live(file, live);
+        }
+    }
+
+    /// Takes all of `other`, which was added before, out again.
+    pub(crate) fn remove(&mut self, other: &Self) {
+        for (file, less) in other.iter() {
+            if let Some(live) = self.files.get_mut(&file) {
+                live.bytes = live.bytes.saturating_sub(less.bytes);
+                live.entry_count = live.entry_count.saturating_sub(less.entry_count);
+                if live.entry_count == 0 {
+                    self.files.remove(&file);
+                }
+            }
         }
     }
 

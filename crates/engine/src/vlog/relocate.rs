@@ -7,7 +7,13 @@
 //! the tables that point at them ([`Moves::finish`]); their files are held until those tables
 //! are in the view.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use nokv_env::File;
 use parking_lot::Mutex;
@@ -62,6 +68,8 @@ pub(crate) struct Moves {
     /// The files whose live values go elsewhere.
     wanted: BTreeSet<u64>,
     written: Mutex<Written>,
+    /// See [`Moves::hold_for_ever`].
+    is_unknown: AtomicBool,
 }
 
 #[derive(Default)]
@@ -77,7 +85,14 @@ impl Moves {
             files,
             wanted,
             written: Mutex::default(),
+            is_unknown: AtomicBool::new(false),
         }
+    }
+
+    /// The manifest may or may not name the tables that point at what was moved: the files stay
+    /// until the next open knows.
+    pub(crate) fn hold_for_ever(&self) {
+        self.is_unknown.store(true, Ordering::Release);
     }
 
     /// Makes durable what was moved; how many bytes that is.
@@ -108,6 +123,9 @@ impl Moves {
 
 impl Drop for Moves {
     fn drop(&mut self) {
+        if self.is_unknown.load(Ordering::Acquire) {
+            return;
+        }
         for (file, _) in &self.written.lock().files {
             file.release();
         }

@@ -24,8 +24,14 @@ use crate::{
 /// again.
 pub const BATCH_BYTES_MAX: usize = 2 * VALUE_BYTES_MAX;
 
+/// Kind, version, keyspace, expiry and two lengths.
+const OPERATION_HEAD_BYTES_MAX: usize = 1 + 8 + 1 + 8 + 2 * 10;
+
 /// The kind of a delete range in the log; the others are those of [`EntryKind`].
 const KIND_DELETE_RANGE: u8 = 16;
+
+/// Where the version of the first operation is.
+const FIRST_STAMP: usize = 1;
 
 /// The version is that of the operation before.
 const SAME_VERSION: u8 = 0x80;
@@ -39,6 +45,10 @@ pub struct Batch {
     version_max: u64,
     value_bytes_max: usize,
     applied_index: Option<u64>,
+    /// Versions are counted from the one that the batch gets when it is written.
+    is_unstamped: bool,
+    /// Where versions are in the bytes, but for the first.
+    stamps: Vec<usize>,
     refused: Option<String>,
 }
 
@@ -49,9 +59,20 @@ impl Batch {
         Self::default()
     }
 
+    /// Makes room for an operation at once: a large value is copied once, not again as the batch
+    /// grows.
+    fn reserve(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes
+            .reserve(key.len() + value.len() + OPERATION_HEAD_BYTES_MAX);
+    }
+
     /// Writes `value` at `version` of `key`. The same key and version twice: the later one wins.
     pub fn put(&mut self, keyspace: Keyspace, key: &[u8], value: &[u8], version: Version) {
-        if self.admits(value) && self.begin(EntryKind::Put.number(), keyspace, key, version) {
+        if !self.admits(value) {
+            return;
+        }
+        self.reserve(key, value);
+        if self.begin(EntryKind::Put.number(), keyspace, key, version) {
             varint::put(&mut self.bytes, value.len() as u64);
             self.bytes.extend_from_slice(value);
         }
@@ -71,7 +92,11 @@ impl Batch {
         expires_at: Version,
     ) {
         let kind = EntryKind::PutExpiring;
-        if self.admits(value) && self.begin(kind.number(), keyspace, key, version) {
+        if !self.admits(value) {
+            return;
+        }
+        self.reserve(key, value);
+        if self.begin(kind.number(), keyspace, key, version) {
             varint::put(&mut self.bytes, (kind.prefix_bytes() + value.len()) as u64);
             self.bytes
                 .extend_from_slice(&expires_at.as_u64().to_be_bytes());
@@ -144,7 +169,58 @@ impl Batch {
         self.version_max = 0;
         self.value_bytes_max = 0;
         self.applied_index = None;
+        self.stamps.clear();
         self.refused = None;
+    }
+
+    /// A batch whose versions are counted from the one that it gets when it is written: the store's
+    /// next ([`Version::advance`]).
+    pub(crate) fn unstamped() -> Self {
+        Self {
+            is_unstamped: true,
+            ..Self::default()
+        }
+    }
+
+    /// As [`Batch::delete_range`], to the end of the keyspace.
+    pub(crate) fn delete_from(&mut self, keyspace: Keyspace, start: &[u8], version: Version) {
+        let Some(next) = keyspace.get().checked_add(1) else {
+            self.refused
+                .get_or_insert_with(|| "the last keyspace has no end".to_owned());
+            return;
+        };
+        if self.begin(KIND_DELETE_RANGE, keyspace, start, version) {
+            varint::put(&mut self.bytes, 1);
+            self.bytes.push(next);
+        }
+    }
+
+    /// Gives an unstamped batch its versions, from `first` on.
+    pub(crate) fn stamp(&mut self, first: Version) {
+        if !self.is_unstamped {
+            return;
+        }
+        self.is_unstamped = false;
+        let stamps = std::iter::once(FIRST_STAMP).chain(self.stamps.iter().copied());
+        for stamp in stamps {
+            let place = self
+                .bytes
+                .get_mut(stamp..)
+                .and_then(|rest| rest.first_chunk_mut());
+            if let Some(bytes) = place {
+                *bytes = (u64::from_le_bytes(*bytes) + first.as_u64()).to_le_bytes();
+            }
+        }
+        self.version_max += first.as_u64();
+    }
+
+    pub(crate) fn is_unstamped(&self) -> bool {
+        self.is_unstamped
+    }
+
+    /// Refuses the whole batch, when it is written.
+    pub(crate) fn refuse_with(&mut self, message: &str) {
+        self.refused.get_or_insert_with(|| message.to_owned());
     }
 
     /// The highest version in it.
@@ -200,6 +276,9 @@ impl Batch {
             self.bytes.push(kind | SAME_VERSION);
         } else {
             self.bytes.push(kind);
+            if self.is_unstamped && self.bytes.len() > FIRST_STAMP {
+                self.stamps.push(self.bytes.len());
+            }
             self.bytes.extend_from_slice(&version.to_le_bytes());
             self.version = Some(version);
             self.version_max = self.version_max.max(version);

@@ -1,7 +1,53 @@
 //! The storage engine: one ordered, versioned, crash-proof map per directory.
 //!
-//! Purpose: `(keyspace, key, version) → value | tombstone` with atomic batches over all keyspaces,
-//! reads at any retained version, and durability chosen per write. It knows nothing of namespaces.
+//! Two doors lead in. [`Db`] is a plain embedded database: keys, values, batches, snapshots, values
+//! that expire, several keyspaces.
+//!
+//! ```
+//! use std::time::Duration;
+//! use nokv_engine::{Db, Durability, Options, WriteBatch};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path();
+//! let db = Db::open(dir, Options::default())?;
+//! db.set("ada", "1815")?; // durable when it returns
+//! assert_eq!(db.get("ada")?.as_deref(), Some(&b"1815"[..]));
+//!
+//! // Several writes as one, over several keyspaces.
+//! let cities = db.keyspace("cities")?;
+//! let mut batch = WriteBatch::new();
+//! batch.set(&db, "grace", "1906");
+//! batch.set(&cities, "grace", "New York");
+//! batch.delete(&db, "ada");
+//! db.set_batch(batch)?;
+//!
+//! // Faster, and still in order: the last moments may be lost in a power cut, not before.
+//! let quick = db.with_durability(Durability::Buffered);
+//! quick.set_with_ttl("session", "42", Duration::from_secs(60))?;
+//! db.sync()?;
+//!
+//! // A snapshot does not change; iterators go both ways; borrowed reads copy nothing.
+//! let snapshot = db.snapshot();
+//! db.delete_range("a"..="z")?;
+//! assert_eq!(db.iter().count(), 0);
+//! let mut keys = Vec::new();
+//! for entry in snapshot.range("a"..).rev() {
+//!     let (key, _value) = entry?;
+//!     keys.push(key);
+//! }
+//! assert_eq!(keys, ["session", "grace"]);
+//! let borrowed = snapshot.of(&cities).get_ref("grace")?;
+//! assert_eq!(borrowed.as_deref(), Some(&b"New York"[..]));
+//! # drop((snapshot, cities, quick, borrowed));
+//! db.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Engine`] is the versioned store below: `(keyspace, key, version) → value | tombstone` with
+//! atomic batches over all keyspaces, reads at any retained version, and durability chosen per
+//! write. The caller gives the versions. It knows nothing of namespaces.
 //!
 //! ```
 //! use std::path::Path;
@@ -24,7 +70,7 @@
 //!
 //! Reading order: [`keyspace`], [`range`], [`batch`], [`record`], [`options`] (the nouns of the
 //! interface), [`error`], [`entry`] and [`tombstones`] (the nouns below it), [`db`] (the store
-//! itself), [`stats`].
+//! itself), [`stats`], [`plain`] (the database over it).
 
 mod batch;
 mod bytes_at;
@@ -44,6 +90,7 @@ mod mark;
 mod merge;
 mod moment;
 mod options;
+mod plain;
 mod plant;
 mod range;
 mod record;
@@ -64,6 +111,9 @@ pub use error::Error;
 pub use keyspace::{KEY_BYTES_MAX, Keyspace, VALUE_BYTES_MAX};
 pub use nokv_art::Structure;
 pub use options::{Access, Compression, Durability, LogMode, Options, Retention};
+pub use plain::{
+    Db, Entries, Reader, SPACE_COUNT_MAX, SPACE_NAME_BYTES_MAX, Snapshot, Space, WriteBatch,
+};
 pub use range::{Direction, KeyRange};
 pub use record::{Record, Value};
 pub use stats::{HotKeyStats, LevelStats, Stats, Verification};

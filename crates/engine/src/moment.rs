@@ -23,18 +23,31 @@ pub(crate) struct Moment<C> {
     limit: Cell<Option<u64>>,
 }
 
+/// What a read asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    /// A version; what has expired by then, or by now if that is earlier, is hidden.
+    Version(Version),
+    /// A version that was written; what expires at or below `expired` is hidden.
+    Snapshot { version: Version, expired: u64 },
+}
+
 /// The moment of a point lookup.
 pub(crate) type LookupMoment<'a> = Moment<&'a dyn Clock>;
 
 impl<C: Deref<Target: Clock>> Moment<C> {
-    /// A read that asks for `asked` of a store whose newest complete version is `visible`.
-    pub(crate) fn new(asked: u64, visible: u64, clock: C) -> Self {
+    /// A read of a store whose newest complete version is `visible`.
+    pub(crate) fn new(asked: Asked, visible: u64, clock: C) -> Self {
+        let (asked, expired) = match asked {
+            Asked::Version(version) => (version.as_u64(), None),
+            Asked::Snapshot { version, expired } => (version.as_u64(), Some(expired)),
+        };
         let at = asked.min(visible);
         Self {
             at,
             asked,
             clock,
-            limit: Cell::new((asked == at).then_some(asked)),
+            limit: Cell::new(expired.or((asked == at).then_some(asked))),
         }
     }
 

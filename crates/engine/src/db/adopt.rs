@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Error, Record, Value,
     manifest::{Edit, TableMeta},
-    moment::LookupMoment,
+    moment::{Asked, LookupMoment},
     table::{CursorOptions, Reading, Table, TableCursor, TableSummary},
     transfer::{Candidate, IsVisible, conflict},
 };
@@ -93,7 +93,11 @@ impl Engine {
         cursor.seek_to_first()?;
         while cursor.is_valid() {
             let version = cursor.version();
-            let moment = LookupMoment::new(version, version, &*core.env.clock);
+            let moment = LookupMoment::new(
+                Asked::Version(nokv_types::Version::from_u64(version)),
+                version,
+                &*core.env.clock,
+            );
             let found = view.get(cursor.key(), &moment)?;
             let stored = Value::from(cursor.value_bytes());
             // What had expired when it was written reads as deleted.

@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use super::{core::Core, open::open, scan::Scan};
 use crate::{
     Batch, Direction, Durability, Error, KeyRange, Keyspace, Options, Record, Retention, Stats,
-    Verification, moment::Moment,
+    Verification,
+    moment::{Asked, Moment, present},
 };
 
 /// A position in the log: everything appended up to it.
@@ -60,8 +61,17 @@ impl Engine {
         key: &[u8],
         at: Version,
     ) -> Result<Option<Record>, Error> {
+        self.get_asked(keyspace, key, Asked::Version(at))
+    }
+
+    pub(crate) fn get_asked(
+        &self,
+        keyspace: Keyspace,
+        key: &[u8],
+        asked: Asked,
+    ) -> Result<Option<Record>, Error> {
         let (core, visible) = self.reading()?;
-        let moment = Moment::new(at.as_u64(), visible, &*core.env.clock);
+        let moment = Moment::new(asked, visible, &*core.env.clock);
         let key = keyspace.internal_key(key);
         core.hot_keys.observe(&key);
         core.view.load().get(&key, &moment)
@@ -77,8 +87,17 @@ impl Engine {
         keys: &[&[u8]],
         at: Version,
     ) -> Result<Vec<Option<Record>>, Error> {
+        self.multi_get_asked(keyspace, keys, Asked::Version(at))
+    }
+
+    pub(crate) fn multi_get_asked(
+        &self,
+        keyspace: Keyspace,
+        keys: &[&[u8]],
+        asked: Asked,
+    ) -> Result<Vec<Option<Record>>, Error> {
         let (core, visible) = self.reading()?;
-        let moment = Moment::new(at.as_u64(), visible, &*core.env.clock);
+        let moment = Moment::new(asked, visible, &*core.env.clock);
         let view = core.view.load();
         let get = |key: &&[u8]| {
             let key = keyspace.internal_key(key);
@@ -99,9 +118,19 @@ impl Engine {
         at: Version,
         direction: Direction,
     ) -> Result<Scan, Error> {
+        self.scan_asked(keyspace, &range, Asked::Version(at), direction)
+    }
+
+    pub(crate) fn scan_asked(
+        &self,
+        keyspace: Keyspace,
+        range: &KeyRange,
+        asked: Asked,
+        direction: Direction,
+    ) -> Result<Scan, Error> {
         let (core, visible) = self.reading()?;
-        let moment = Moment::new(at.as_u64(), visible, Arc::clone(&core.env.clock));
-        Scan::new(&core.view.load(), keyspace, &range, moment, direction)
+        let moment = Moment::new(asked, visible, Arc::clone(&core.env.clock));
+        Scan::new(&core.view.load(), keyspace, range, moment, direction)
     }
 
     /// Writes a batch: [`Engine::append`], then for `Synced` [`Engine::sync`].
@@ -133,6 +162,21 @@ impl Engine {
     /// `OutcomeUnknown` when the device failed (open again).
     pub fn sync(&self, upto: CommitPoint) -> Result<(), Error> {
         self.handle.core.writing()?.log.sync(upto.0)
+    }
+
+    /// Returns when everything that was written before is durable.
+    ///
+    /// # Errors
+    /// As [`Engine::sync`].
+    pub fn sync_all(&self) -> Result<(), Error> {
+        let log = &self.handle.core.writing()?.log;
+        log.sync(log.appended())
+    }
+
+    /// The present: the clock, or the highest version if that is later.
+    pub(crate) fn present(&self) -> Version {
+        let now_millis = self.handle.core.env.clock.now_millis();
+        Version::from_u64(present(now_millis, self.last_version().as_u64()))
     }
 
     /// The highest version ever written; survives a restart.

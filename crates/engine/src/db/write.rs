@@ -11,6 +11,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use nokv_types::Version;
 use parking_lot::Mutex;
 
 use super::{
@@ -40,7 +41,7 @@ impl Core {
     ///
     /// # Errors
     /// `Invalid`, `Exhausted`: nothing was written. `OutcomeUnknown`, `Closed`, `ReadOnly`.
-    pub(super) fn append(&self, batch: Batch) -> Result<u64, Error> {
+    pub(super) fn append(&self, mut batch: Batch) -> Result<u64, Error> {
         let writing = self.writing()?;
         let byte_count = batch.payload()?.len();
         self.check_index(&batch)?;
@@ -52,7 +53,8 @@ impl Core {
         if let Some(mut appender) = writing.commit.try_lock()
             && writing.intake.lock().is_empty()
         {
-            return self.commit(writing, &mut appender, &[&batch]);
+            let batches = std::slice::from_mut(&mut batch);
+            return self.commit(writing, &mut appender, batches);
         }
         self.append_grouped(writing, batch)
     }
@@ -84,18 +86,19 @@ impl Core {
                 return result;
             }
             let group = take_group(&mut writing.intake.lock());
-            let batches: Vec<&Batch> = group.iter().map(|pending| &pending.batch).collect();
-            match self.commit(writing, &mut appender, &batches) {
+            let (mut batches, group): (Vec<Batch>, Vec<Arc<Slot>>) =
+                group.into_iter().map(|own| (own.batch, own.slot)).unzip();
+            match self.commit(writing, &mut appender, &mut batches) {
                 Ok(last) => {
                     // With an external log there may be fewer records, of which nobody asks.
                     let first = (last + 1).saturating_sub(group.len() as u64);
-                    for (sequence, pending) in (first..).zip(&group) {
-                        *pending.slot.0.lock() = Some(Ok(sequence));
+                    for (sequence, slot) in (first..).zip(&group) {
+                        *slot.0.lock() = Some(Ok(sequence));
                     }
                 }
                 Err(error) => {
-                    for pending in &group {
-                        *pending.slot.0.lock() = Some(Err(error.clone()));
+                    for slot in &group {
+                        *slot.0.lock() = Some(Err(error.clone()));
                     }
                 }
             }
@@ -107,9 +110,10 @@ impl Core {
         &self,
         writing: &Writing,
         appender: &mut Appender,
-        batches: &[&Batch],
+        batches: &mut [Batch],
     ) -> Result<u64, Error> {
         self.check_open()?;
+        self.stamp(batches);
         let mut is_large = false;
         let mut payloads = Vec::with_capacity(batches.len());
         let (batches, applied) = writing.not_applied(batches);
@@ -146,6 +150,20 @@ impl Core {
         Ok(last)
     }
 
+    /// Gives versions to the batches that have none: after all that were written, and not before
+    /// the clock.
+    ///
+    /// **Concurrency**: the caller holds the commit lock.
+    fn stamp(&self, batches: &mut [Batch]) {
+        let mut last = None;
+        for batch in batches.iter_mut().filter(|batch| batch.is_unstamped()) {
+            let newest = last.unwrap_or_else(|| self.visible.load(Ordering::Acquire));
+            let now_millis = self.env.clock.now_millis();
+            batch.stamp(Version::from_u64(newest).advance(now_millis));
+            last = Some(batch.version_max());
+        }
+    }
+
     /// Seals the active memtable and starts another, with a segment of the log of its own.
     pub(super) fn switch_memory(&self, writing: &Writing, appender: &mut Appender) -> Arc<Memory> {
         writing.log.seal(appender);
@@ -165,7 +183,7 @@ impl Writing {
     /// highest index with them.
     ///
     /// **Concurrency**: the caller holds the commit lock.
-    fn not_applied<'a>(&self, batches: &[&'a Batch]) -> (Vec<&'a Batch>, u64) {
+    fn not_applied<'a>(&self, batches: &'a [Batch]) -> (Vec<&'a Batch>, u64) {
         let mut applied = self.applied.load(Ordering::Acquire);
         let is_new = |batch: &&Batch| match batch.applied_index() {
             None => true,
@@ -175,7 +193,7 @@ impl Writing {
                 true
             }
         };
-        let batches = batches.iter().copied().filter(is_new).collect();
+        let batches = batches.iter().filter(is_new).collect();
         (batches, applied)
     }
 }

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use nokv_env::{Clock, ManualClock};
+use nokv_types::Version;
 use proptest::prelude::*;
 
 use super::{Cover, EntryMerge, LevelCursor, TableSource, VisibleMerge};
 use crate::{
     Compression, Direction,
     entry::{EntryKind, RangeTombstone},
-    moment::Moment,
+    moment::{Asked, Moment},
     table::{
         CursorOptions, Table, TableOptions,
         testing::{OwnedEntry, sort, table},
@@ -128,7 +129,11 @@ fn cursor(tables: &Arc<[Arc<Table>]>, lower: Option<&[u8]>, upper: Option<&[u8]>
 
 /// A read at `at`, of the past.
 fn moment(at: u64) -> Moment<Arc<dyn Clock>> {
-    Moment::new(at, u64::MAX, Arc::new(ManualClock::new()))
+    Moment::new(
+        Asked::Version(Version::from_u64(at)),
+        u64::MAX,
+        Arc::new(ManualClock::new()),
+    )
 }
 
 /// What a read at `at` sees.

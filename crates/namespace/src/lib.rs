@@ -37,7 +37,8 @@ mod walk;
 
 pub use api::{
     BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed, ChangedPlace,
-    CheckReport, Content, Context, DirEntry, Expect, Follow, Lease, Left, Mount, NewAttributes,
+    CheckReport, Content, Context, DIFFERENCES_MAX, DiffPage, Difference,
+    DifferenceKind, DirEntry, Expect, Follow, Lease, Left, Mount, NewAttributes,
     NewSnapshot, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem,
     ProblemKind, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState,
     QuotaUsage, Reclaimed, Remove, Removed, RenameMode, Renamed, Room, Scope, Session,

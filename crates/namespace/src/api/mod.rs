@@ -8,6 +8,7 @@ mod branch;
 mod change;
 mod check;
 mod context;
+mod diff;
 mod mount;
 mod node;
 mod options;
@@ -24,6 +25,7 @@ pub use change::{
 };
 pub use check::{CheckReport, Problem, ProblemKind};
 pub use context::{Context, View};
+pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
 pub use mount::Mount;
 pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};
 pub use options::Options;

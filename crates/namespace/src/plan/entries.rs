@@ -178,6 +178,9 @@ impl Plan<'_> {
         from: Option<(Spot, Name)>,
         to: Option<(Spot, Name)>,
     ) {
+        if let (None, Some((directory, name))) = (&from, &to) {
+            self.keep_name(*directory, name);
+        }
         let place = |place: Option<(Spot, Name)>| place.map(|(spot, name)| (spot.node, name));
         let branch = [&from, &to]
             .into_iter()
@@ -196,6 +199,16 @@ impl Plan<'_> {
             to,
             displaced: None,
         });
+    }
+
+    /// Puts an inherited entry among the branch's own records, as it is. A node record says nothing
+    /// of the names of a file: this says under which name the branch changed it.
+    fn keep_name(&mut self, directory: Spot, name: &Name) {
+        if !directory.is_trunk()
+            && let Some(planned) = self.entries.get_mut(&(directory, name.clone()))
+        {
+            planned.dirty |= !planned.own && planned.now.is_some();
+        }
     }
 
     /// The last announced event.

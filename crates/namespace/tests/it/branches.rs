@@ -408,3 +408,89 @@ fn errors_of_making_a_branch() {
     assert_eq!(reason(store.branch(&from, "/more")), Reason::TooLarge);
     store.consistent();
 }
+
+impl Store {
+    fn diff_of(&self, views: [&View; 2], from: &str, to: &str) -> Vec<String> {
+        let (from, to) = (path(from), path(to));
+        let mut lines = Vec::new();
+        let mut after = 0;
+        loop {
+            let (from, to) = ((views[0], (&from).into()), (views[1], (&to).into()));
+            let page = self.namespace.diff(from, to, after, 2).expect("compared");
+            assert!(page.differences.len() <= 2);
+            lines.extend(page.differences.iter().map(|difference| {
+                let shown = |path: &Option<_>| match path {
+                    None => "-".to_string(),
+                    Some(path) => format!("{path}"),
+                };
+                let (from, to) = (shown(&difference.from), shown(&difference.to));
+                format!("{:?} {from} {to}", difference.kind)
+            }));
+            match page.next {
+                Some(next) => after = next,
+                None => return lines,
+            }
+        }
+    }
+
+    fn diff(&self, from: &str, to: &str) -> Vec<String> {
+        self.diff_of([&self.view(), &self.view()], from, to)
+    }
+}
+
+#[test]
+fn the_differences_of_a_branch_are_its_changes_and_those_of_its_origin() {
+    let store = branched();
+    assert_eq!(store.diff("/a", "/b"), [""; 0]);
+    store.put("/b/f", b"changed").expect("put");
+    store.rename("/b/d", "/b/moved").expect("moved");
+    store.remove("/b/g", Remove::File).expect("removed");
+    store.mkdir("/b/new").expect("made");
+    store.put("/b/new/n", b"n").expect("put");
+    store.chmod("/b/h", 0o600).expect("changed");
+    let of_branch = [
+        "Modified /f /f",
+        "Removed /g -",
+        "Attributes /h /h",
+        "Renamed /d /moved",
+        "Added - /new",
+        "Added - /new/n",
+    ];
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    let mut wanted: Vec<String> = of_branch.iter().map(ToString::to_string).collect();
+    assert_eq!(sorted(store.diff("/a", "/b")), sorted(wanted.clone()));
+    store.put("/a/d/later", b"later").expect("put");
+    store.remove("/a/d/x", Remove::File).expect("removed");
+    wanted.push("Removed /d/later -".to_string());
+    wanted.push("Added - /moved/x".to_string());
+    assert_eq!(sorted(store.diff("/a", "/b")), sorted(wanted));
+    // The other way round.
+    let back = store.diff("/b", "/a");
+    assert!(back.contains(&"Added - /g".to_string()), "{back:?}");
+    assert!(back.contains(&"Removed /new/n -".to_string()), "{back:?}");
+}
+
+#[test]
+fn two_versions_of_a_directory_are_compared() {
+    let store = branched();
+    let before = store.view().at(store.namespace.read_version());
+    store.put("/a/f", b"changed").expect("put");
+    store.remove("/a/d", Remove::Tree).expect("removed");
+    store.rename("/a/g", "/a/g2").expect("moved");
+    store.mkdir("/other").expect("made");
+    store.put("/other/z", b"z").expect("put");
+    let lines = store.diff_of([&before, &store.view()], "/a", "/a");
+    let wanted = [
+        "Removed /d -",
+        "Removed /d/x -",
+        "Modified /f /f",
+        "Renamed /g /g2",
+    ];
+    assert_eq!(lines, wanted);
+    // Different directories have everything different.
+    let lines = store.diff_of([&before, &store.view()], "/a/d", "/other");
+    assert_eq!(lines, ["Removed /x -", "Added - /z"]);
+}

@@ -170,3 +170,14 @@ pub(crate) fn pin_bases(shard: &Shard) -> Result<(), Failure> {
     let applied = shard.execute(command, Durability::Synced);
     applied.map(drop).map_err(from_shard)
 }
+
+/// Pins the base that a merge gave a branch.
+pub(crate) fn pin_base(shard: &Shard, id: BranchId, base: Version) -> Result<(), Failure> {
+    let pin = pin::key(base, PinOwner::Branch(id));
+    let command = Command {
+        writes: vec![Write::Put(pin, Bytes::new())],
+        ..Command::default()
+    };
+    let applied = shard.execute(command, Durability::Buffered);
+    applied.map(drop).map_err(from_shard)
+}

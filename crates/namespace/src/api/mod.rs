@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod context;
 mod diff;
+mod merge;
 mod mount;
 mod node;
 mod options;
@@ -26,6 +27,9 @@ pub use change::{
 pub use check::{CheckReport, Problem, ProblemKind};
 pub use context::{Context, View};
 pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
+pub use merge::{
+    Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
+};
 pub use mount::Mount;
 pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};
 pub use options::Options;

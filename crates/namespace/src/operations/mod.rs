@@ -14,6 +14,8 @@ mod diff;
 mod garbage;
 mod link;
 mod make;
+mod merge;
+mod merge_plan;
 mod mounts;
 mod publish;
 mod quotas;

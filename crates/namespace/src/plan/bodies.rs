@@ -78,9 +78,18 @@ impl Plan<'_> {
     fn write_chunks(
         &mut self,
         spot: Spot,
-        record: &NodeRecord,
+        record: &mut NodeRecord,
         extents: &[Extent],
     ) -> Result<StoredLayout, Failure> {
+        // A node that was brought back may have had later generations, whose chunks are still
+        // there.
+        loop {
+            let first = chunk::key(spot.node, spot.branch, record.generation, 0);
+            if self.reader.stored(&first)?.is_none() {
+                break;
+            }
+            record.generation = record.generation.next();
+        }
         let count = u32::try_from(extents.len())
             .ok()
             .filter(|_| extents.len() <= EXTENTS_MAX);

@@ -154,9 +154,7 @@ impl Plan<'_> {
         if child.is_branch_root(&directory) {
             self.unhang(child, BranchEnd::Empty)?;
         } else if record.is_directory() {
-            self.removes_directory = true;
-            self.emptied.insert(child.spot);
-            self.drop_node(child.spot)?;
+            self.drop_emptied(child.spot)?;
         } else if record.links > 1 {
             record.links -= 1;
             record.ctime = self.context.now;
@@ -166,6 +164,28 @@ impl Plan<'_> {
             self.drop_node(child.spot)?;
         }
         Ok(record)
+    }
+
+    /// Deletes a directory that was read checked and that must be empty when the command is
+    /// applied.
+    pub(crate) fn drop_emptied(&mut self, directory: Spot) -> Result<(), Failure> {
+        self.removes_directory = true;
+        self.emptied.insert(directory);
+        self.drop_node(directory)
+    }
+
+    /// Makes a node under an id that it has elsewhere. Its names are the caller's.
+    pub(crate) fn make_node(&mut self, spot: Spot, record: NodeRecord) -> Result<(), Failure> {
+        self.writable(spot)?;
+        let own = self.reader.look_node(spot)?.own;
+        self.unchanged(spot, NodeRecord::key(spot.node, spot.branch), own);
+        let planned = PlannedNode {
+            record: Some(record),
+            dirty: true,
+            fresh: false,
+        };
+        self.nodes.insert(spot, planned);
+        Ok(())
     }
 
     /// Takes the one name of a directory away, with all that is below: it is out of sight at once,

@@ -8,8 +8,8 @@ use super::node::{decode_kind, encode_kind};
 use super::{FORMAT, snapshot};
 use crate::operations::Begun;
 use crate::{
-    BodyStorage, BodySummary, Branch, Changed, Node, Published, Quota, QuotaLimits, QuotaState,
-    QuotaUsage, Removed, Renamed, Snapshot,
+    BodyStorage, BodySummary, Changed, Node, Published, Quota, QuotaLimits, QuotaState, QuotaUsage,
+    Removed, Renamed, Snapshot,
 };
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
@@ -86,52 +86,6 @@ impl Answer for Removed {
         Ok(Self {
             version: Version::ZERO,
             node,
-        })
-    }
-
-    fn stamp(&mut self, version: Version) {
-        self.version = version;
-    }
-}
-
-impl Answer for Branch {
-    fn encode(&self) -> Bytes {
-        let mut encoder = Encoder::new(FORMAT);
-        encoder
-            .varint(u64::from(self.id.get()))
-            .varint(u64::from(self.parent.get()))
-            .u64(self.base.as_u64())
-            .u64(self.root.as_u64())
-            .varint(self.created_millis);
-        match &self.path {
-            None => encoder.u8(0),
-            Some(path) => encoder.u8(1).bytes(&path.to_bytes()),
-        };
-        encoder.finish()
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut decoder = Decoder::new(bytes, FORMAT)?;
-        let id = BranchId::new(decoder.varint32("branch")?);
-        let parent = BranchId::new(decoder.varint32("parent")?);
-        let base = Version::from_u64(decoder.u64("base")?);
-        let root = NodeId::from_u64(decoder.u64("root")?);
-        let created_millis = decoder.varint("created")?;
-        let path = match decoder.u8("path flag")? {
-            0 => None,
-            _ => {
-                let path = NsPath::parse(decoder.bytes("path")?);
-                Some(path.map_err(|flaw| decoder.malformed("a path", flaw))?)
-            }
-        };
-        Ok(Self {
-            id,
-            path,
-            parent,
-            base,
-            root,
-            created_millis,
-            version: Version::ZERO,
         })
     }
 

@@ -30,6 +30,7 @@
 pub(crate) mod answer;
 mod body;
 pub(crate) mod branch;
+mod branch_answers;
 pub(crate) mod chunk;
 pub(crate) mod counter;
 mod death;

@@ -4,6 +4,7 @@
 mod branches;
 mod damage;
 mod garbage;
+mod merge;
 mod model;
 mod operations;
 mod quotas;

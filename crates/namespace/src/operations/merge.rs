@@ -20,8 +20,8 @@ use crate::plan::{Plan, Topology};
 use crate::reader::Reader;
 use crate::records::event::EventKind;
 use crate::records::{
-    COUNTER, DirectoryPlace, ENTRY, Moment, NODE, NodeRecord, ORPHAN, XATTR, branch, branch_prefix,
-    is_whiteout, spot_at, stored_value, xattr,
+    COUNTER, DirectoryPlace, ENTRY, Moment, NAMES, NODE, NodeRecord, ORPHAN, XATTR, branch,
+    branch_prefix, is_whiteout, spot_at, stored_value, xattr,
 };
 use crate::spot::{Child, Met, Spot};
 use crate::{Context, Follow, MergeOutcome, MergeRun, Merged, Namespace, OnConflict, Target};
@@ -124,7 +124,7 @@ impl Namespace {
             record.birth = Moment::At(record.birth.in_record(found.version));
             plan.bury(Spot::live(node, id, plan.reader.at), &record);
         }
-        for keyspace in [NODE, ENTRY, XATTR, COUNTER, ORPHAN] {
+        for keyspace in [NODE, ENTRY, XATTR, COUNTER, NAMES, ORPHAN] {
             plan.write(Write::DeleteRange {
                 keyspace,
                 start: Bytes::copy_from_slice(&prefix),
@@ -239,6 +239,7 @@ impl Merge<'_, '_> {
                 return Ok(());
             };
             made.links = links(0);
+            made.home = None;
             made.ctime = self.plan.context.now;
             made.xattrs = 0;
             if made.body.extent_count() > 0 {

@@ -180,6 +180,8 @@ impl Plan<'_> {
         let own = self.reader.look_node(spot)?.own;
         self.unchanged(spot, NodeRecord::key(spot.node, spot.branch), own);
         let planned = PlannedNode {
+            is_directory: record.is_directory(),
+            before: None,
             record: Some(record),
             dirty: true,
             fresh: false,

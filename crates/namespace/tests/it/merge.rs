@@ -35,7 +35,7 @@ impl Store {
             .expect("moved");
     }
 
-    fn rm(&self, text: &str) {
+    fn remove_tree(&self, text: &str) {
         self.namespace
             .remove(&self.context(), &path(text), Remove::Tree)
             .expect("removed");
@@ -114,7 +114,7 @@ fn changes_of_both_sides_come_together() {
     store.mkdir("/b/new").expect("made");
     store.put("/b/new/n", b"n").expect("put");
     store.move_to("/b/d/e", "/b/e");
-    store.rm("/b/g");
+    store.remove_tree("/b/g");
     store.mode("/b/k", 0o700);
     store.put("/a/d/z", b"target").expect("put");
     store.mode("/a/d", 0o711);
@@ -161,10 +161,10 @@ fn what_both_changed_is_a_conflict_and_nothing_happens() {
     store.put("/a/f", b"target").expect("put");
     store.put("/b/same", b"1").expect("put");
     store.put("/a/same", b"2").expect("put");
-    store.rm("/b/d");
+    store.remove_tree("/b/d");
     store.put("/a/d/later", b"later").expect("put");
     store.put("/b/k/in", b"in").expect("put");
-    store.rm("/a/k");
+    store.remove_tree("/a/k");
     let before = store.tree("/a");
     let merged = store.merge("/b", "/a");
     assert_eq!(merged.outcome, MergeOutcome::Conflicts);
@@ -191,8 +191,8 @@ fn a_choice_settles_conflicts_of_files() {
         store.put("/b/same", b"1").expect("put");
         store.put("/a/same", b"2").expect("put");
         store.put("/b/d/x", b"kept").expect("put");
-        store.rm("/a/d/x");
-        store.rm("/b/d/e/y");
+        store.remove_tree("/a/d/x");
+        store.remove_tree("/b/d/e/y");
         store.put("/a/d/e/y", b"kept").expect("put");
         let merged = store
             .merge_as("/b", "/a", choice, MergeRun::Merge)
@@ -255,7 +255,7 @@ fn a_branch_of_a_branch_merges_into_its_parent() {
         .create_branch(&context, &from, &to, None)
         .expect("branched");
     store.put("/c/f", b"two").expect("put");
-    store.rm("/c/d");
+    store.remove_tree("/c/d");
     store.put("/c/n", b"n").expect("put");
     assert_eq!(store.merge("/c", "/b").outcome, MergeOutcome::Merged);
     assert_eq!(store.tree("/b"), store.tree("/c"));
@@ -278,7 +278,7 @@ fn merged_bodies_and_attributes_keep_their_blocks_and_what_is_left_goes() {
     put("/b/large", &many);
     put("/b/large", &many[1..]);
     put("/b/lost", &[60]);
-    store.rm("/b/lost");
+    store.remove_tree("/b/lost");
     let name = path("/b/large");
     let set = |name: &_, value| {
         store

@@ -39,6 +39,8 @@ mod write;
 #[cfg(test)]
 mod crash_test;
 #[cfg(test)]
+mod damage_test;
+#[cfg(test)]
 mod expiry_test;
 #[cfg(test)]
 mod external_test;

@@ -81,8 +81,10 @@ mod compaction;
 mod db;
 mod entry;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+#[cfg(test)]
+mod fuzzing_test;
 pub mod hot_keys;
 mod keyspace;
 mod manifest;

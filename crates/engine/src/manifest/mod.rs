@@ -13,6 +13,8 @@
 //!
 //! Reading order: [`layout`], [`edit`], [`state`], [`reader`], [`writer`], [`current`].
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod any_bytes;
 mod current;
 mod edit;
 mod layout;

@@ -14,6 +14,8 @@
 //!
 //! Reading order: [`layout`], [`catalog`], [`hashing`], [`sink`], [`export`], [`ingest`].
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod any_bytes;
 mod catalog;
 mod export;
 mod hashing;

@@ -5,16 +5,20 @@
 
 use std::path::Path;
 
-use super::{entry::encode_head, file::FileHead, layout::HEAD_BYTES, list::walk, pointer::Pointer};
+use super::{
+    entry::encode_head, file::FileHead, layout::HEAD_BYTES, list::walk, pointer::Pointer,
+    refs::ValueRefs,
+};
 
 /// The number of the file that the bytes are taken for.
 const NUMBER: u64 = 1;
 
-/// Reads the bytes as a pointer, as a head and as a whole file.
+/// Reads the bytes as a pointer, as references, as a head and as a whole file.
 pub(crate) fn any_bytes(bytes: &[u8]) {
     if let Some(pointer) = Pointer::decode(bytes) {
         assert_eq!(pointer.encode(), bytes);
     }
+    ValueRefs::decode(&mut &*bytes);
     FileHead::decode(bytes, NUMBER, Path::new("x")).ok();
     let mut last = HEAD_BYTES as u64;
     let walk = walk(NUMBER, bytes, &mut |offset, entry| {

@@ -1,0 +1,7 @@
+//! Any bytes as `export_catalog`. The same function as the property test of the engine (`fuzzing.rs`).
+//!
+//! `cargo +nightly fuzz run export_catalog`
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| nokv_engine::fuzzing::catalog(bytes));

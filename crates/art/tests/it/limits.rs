@@ -46,7 +46,8 @@ fn a_full_memtable_says_so_within_a_chunk_of_its_budget() {
         }
         assert!(memtable.allocated_bytes() <= BUDGET_BYTES * 9 / 8);
         assert!(
-            written > BUDGET_BYTES as u64 * 3 / 4,
+            // Chunks are a large part of so small a budget.
+            written > BUDGET_BYTES as u64 * if cfg!(miri) { 5 } else { 6 } / 8,
             "{written} bytes fit {BUDGET_BYTES}"
         );
     }

@@ -1,6 +1,7 @@
 //! The memtable from outside: generated operations against an ordered map.
 
 mod limits;
+mod memory;
 mod model;
 
 use proptest::collection::vec;

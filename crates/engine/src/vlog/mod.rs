@@ -37,7 +37,7 @@ mod unsynced;
 #[cfg(test)]
 mod format_test;
 
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use any_bytes::any_bytes;
 pub(crate) use choose::{CollectOptions, FileUse, choose_files};
 pub(crate) use file::{ValueFile, value_number, value_path};

@@ -1,4 +1,4 @@
-//! Any bytes as `export_catalog`. The same function as the property test of the engine (`fuzzing.rs`).
+//! Any bytes as the catalog of an export. The same function as the property test (`fuzzing.rs`).
 //!
 //! `cargo +nightly fuzz run export_catalog`
 

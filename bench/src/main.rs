@@ -7,6 +7,7 @@
 mod bodies;
 mod harness;
 mod namespace;
+mod stall;
 mod ycsb;
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +37,7 @@ enum Command {
     Ycsb(ycsb::YcsbArguments),
     Namespace(namespace::NamespaceArguments),
     Bodies(bodies::BodiesArguments),
+    Stall(stall::StallArguments),
     /// Remote calls per second over the framed transport and gRPC.
     Rpc,
     /// The FUSE mount: create, stat, read, write.
@@ -68,6 +70,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             namespace::run(options, arguments.quick, &mut report)?;
         }
         Command::Bodies(options) => bodies::run(options, arguments.quick, &mut report)?,
+        Command::Stall(options) => {
+            stall::run(options, arguments.quick)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Rpc => return Ok(not_yet("rpc", "the service, complete (issue 6)")),
         Command::Mount => return Ok(not_yet("mount", "the FUSE mount (issue 7)")),
         Command::Agent => return Ok(not_yet("agent", "the agent verbs and MCP (issue 8)")),

@@ -32,8 +32,12 @@ impl Latencies {
         self.0.add(&other.0).expect("both have the same bounds");
     }
 
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
+        self.0.reset();
+    }
+
     /// How many were recorded.
-    #[cfg(test)]
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }

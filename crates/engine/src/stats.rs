@@ -39,6 +39,8 @@ pub struct Stats {
     pub segment_bytes: u64,
     /// The levels of tables, from level 0 down.
     pub levels: Vec<LevelStats>,
+    /// Sorted runs of level 0: how many tables lie over one another there at most.
+    pub level0_depth: u64,
     /// Batches written.
     pub batch_count: u64,
     /// Groups of batches written with one system call.
@@ -54,6 +56,8 @@ pub struct Stats {
     pub flush_count: u64,
     /// Bytes written by flushes.
     pub flush_bytes: u64,
+    /// Compactions that run now.
+    pub compaction_running_count: u64,
     /// Compactions done.
     pub compaction_count: u64,
     /// Bytes read by compactions.

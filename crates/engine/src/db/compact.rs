@@ -82,6 +82,11 @@ impl Compactions {
         self.holding.fetch_sub(1, Ordering::AcqRel);
         claims
     }
+
+    /// How many run.
+    pub(super) fn count(&self) -> u64 {
+        self.claims.lock().len() as u64
+    }
 }
 
 /// Who says what is done next.

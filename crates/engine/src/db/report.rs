@@ -60,6 +60,11 @@ impl Core {
             value_collection_count: load(&counters.value_collections),
             value_relocated_bytes: load(&counters.relocated_bytes),
             levels: view.tables.stats(),
+            level0_depth: view.tables.level0_depth() as u64,
+            compaction_running_count: self
+                .writing
+                .as_ref()
+                .map_or(0, |writing| writing.compactions.count()),
             segment_bytes: self.segment_bytes(),
             cache_bytes: cache.bytes,
             cache_hit_count: cache.hit_count,

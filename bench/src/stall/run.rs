@@ -181,7 +181,7 @@ fn rest(engine: &Engine, dir: &Path) -> Result<(u64, f64)> {
     for second in 0..REST_S_MAX {
         let stats = engine.stats();
         let now = (stats.levels, stats.compaction_count, stats.segment_bytes);
-        if last.as_ref() != Some(&now) {
+        if last.as_ref() != Some(&now) || stats.compaction_running_count > 0 {
             (last, since) = (Some(now), second);
         }
         if second - since >= REST_S {

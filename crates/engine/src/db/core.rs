@@ -19,8 +19,8 @@ use nokv_types::Version;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
-    background::Progress, compact::Compactions, removals::Removals, throttle::Pacer, view::View,
-    watchdog::LogWatch, write::Pending,
+    background::Progress, compact::Compactions, intake::Intake, removals::Removals,
+    throttle::Pacer, view::View, watchdog::LogWatch,
 };
 use crate::{
     Error, LogMode, Options, Retention,
@@ -68,7 +68,7 @@ pub(super) struct Writing {
     pub(super) values: ValueLog,
     pub(super) mark: Arc<Mark>,
     pub(super) commit: Mutex<Appender>,
-    pub(super) intake: Mutex<Vec<Pending>>,
+    pub(super) intake: Intake,
     /// One flush at a time.
     pub(super) flushing: Mutex<()>,
     /// The compactions that run.

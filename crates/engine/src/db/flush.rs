@@ -19,6 +19,13 @@ use crate::{
     wal::LogStart,
 };
 
+/// A memtable below this is left in the log: an idle store would make a table for a few keys again
+/// and again.
+const REST_BYTES_MIN: u64 = 1 << 20;
+
+/// Nor is one that has less than one byte in so many of the tables.
+const REST_PART: u64 = 20;
+
 impl Core {
     /// Writes all that is in memory to tables.
     pub(super) fn flush(&self) -> Result<(), Error> {
@@ -38,6 +45,18 @@ impl Core {
             drop(view);
             self.switch_memory(writing, &mut appender);
         }
+    }
+
+    /// Seals the memtable of a store that is idle, when the log behind it takes much beside the
+    /// tables: at rest a store takes hardly more than what is in it.
+    pub(super) fn seal_at_rest(&self, writing: &Writing) -> Progress {
+        let view = self.view.load();
+        let bytes = view.active.byte_count() as u64;
+        if bytes < REST_BYTES_MIN || bytes < view.tables.bytes() / REST_PART {
+            return Progress::Idle;
+        }
+        self.seal_active(writing);
+        Progress::Done
     }
 
     /// Writes the oldest sealed memtable to a table.

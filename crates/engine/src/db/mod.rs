@@ -19,6 +19,7 @@ mod core;
 mod engine;
 mod flush;
 mod get;
+mod intake;
 mod memory;
 mod memory_writer;
 mod open;

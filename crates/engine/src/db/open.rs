@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{
     compact::Compactions,
     core::{Core, Signal, Writing},
+    intake::Intake,
     memory::Memory,
     replay_values::ReplayValues,
     tables::{Tables, table_number},
@@ -138,7 +139,7 @@ fn open_writing(
         values,
         mark,
         commit: Mutex::new(appender),
-        intake: Mutex::new(Vec::new()),
+        intake: Intake::default(),
         flushing: Mutex::new(()),
         compactions: Compactions::default(),
         pacer: Pacer::default(),

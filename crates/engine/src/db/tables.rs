@@ -176,6 +176,12 @@ impl Tables {
         self.sublevels.len()
     }
 
+    /// The size of all tables.
+    pub(super) fn bytes(&self) -> u64 {
+        let tables = self.levels.iter().flatten();
+        tables.map(|table| table.summary().bytes).sum()
+    }
+
     /// The size of level 0.
     pub(super) fn level0_bytes(&self) -> u64 {
         self.level0_bytes

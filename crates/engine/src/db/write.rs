@@ -1,7 +1,7 @@
 //! The write path: many callers, one group at a time.
 //!
-//! A caller that finds nobody ahead writes its own batch. The others queue theirs and line up for
-//! the commit lock; whoever gets it writes the whole queue with one system call, so the log is
+//! A caller that finds nobody ahead writes its own batch. The others queue theirs
+//! ([`super::intake`]), and one of them writes the whole queue with one system call, so the log is
 //! written as often as it can be and never more often.
 //!
 //! Invariants:
@@ -12,29 +12,13 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use nokv_types::Version;
-use parking_lot::Mutex;
 
 use super::{
     core::{Core, Counters, Writing},
+    intake::{LED_GROUPS_MAX, Pending, Slot, Turn},
     memory::Memory,
 };
 use crate::{Batch, Error, LogMode, wal::Appender};
-
-/// Batches written with one system call; more only makes the first of them wait.
-const GROUP_BATCHES_MAX: usize = 256;
-
-/// Bytes of a group after which no other batch joins it.
-const GROUP_BYTES_MAX: usize = 1 << 20;
-
-/// A batch in the queue.
-pub(super) struct Pending {
-    batch: Batch,
-    slot: Arc<Slot>,
-}
-
-/// Where the answer is left: the sequence of the record.
-#[derive(Default)]
-struct Slot(Mutex<Option<Result<u64, Error>>>);
 
 impl Core {
     /// Writes a batch to log and memtable; the sequence of its record.
@@ -51,7 +35,7 @@ impl Core {
         writing.log.check()?;
         self.throttle(writing, byte_count)?;
         if let Some(mut appender) = writing.commit.try_lock()
-            && writing.intake.lock().is_empty()
+            && writing.intake.is_empty()
         {
             let batches = std::slice::from_mut(&mut batch);
             return self.commit(writing, &mut appender, batches);
@@ -75,34 +59,43 @@ impl Core {
 
     fn append_grouped(&self, writing: &Writing, batch: Batch) -> Result<u64, Error> {
         let slot = Arc::new(Slot::default());
-        writing.intake.lock().push(Pending {
+        let pending = Pending {
             batch,
             slot: Arc::clone(&slot),
-        });
+        };
+        if !writing.intake.push(pending)
+            && let Turn::Written(result) = slot.wait()
+        {
+            return result;
+        }
+        self.lead(writing);
+        match slot.wait() {
+            Turn::Written(result) => result,
+            Turn::Lead => unreachable!("the batch of a leader is in its first group"),
+        }
+    }
+
+    /// Writes the queue, group by group.
+    fn lead(&self, writing: &Writing) {
         let mut appender = writing.commit.lock();
-        loop {
-            // Whoever had the lock before may have written it.
-            if let Some(result) = slot.0.lock().take() {
-                return result;
+        for _ in 0..LED_GROUPS_MAX {
+            let group = writing.intake.take_group();
+            if group.is_empty() {
+                return;
             }
-            let group = take_group(&mut writing.intake.lock());
-            let (mut batches, group): (Vec<Batch>, Vec<Arc<Slot>>) =
+            let (mut batches, slots): (Vec<Batch>, Vec<Arc<Slot>>) =
                 group.into_iter().map(|own| (own.batch, own.slot)).unzip();
-            match self.commit(writing, &mut appender, &mut batches) {
-                Ok(last) => {
-                    // With an external log there may be fewer records, of which nobody asks.
-                    let first = (last + 1).saturating_sub(group.len() as u64);
-                    for (sequence, slot) in (first..).zip(&group) {
-                        *slot.0.lock() = Some(Ok(sequence));
-                    }
-                }
-                Err(error) => {
-                    for slot in &group {
-                        *slot.0.lock() = Some(Err(error.clone()));
-                    }
-                }
+            let outcome = self.commit(writing, &mut appender, &mut batches);
+            let before = slots.len() as u64 - 1;
+            for (place, slot) in (0..).zip(&slots) {
+                // With an external log there may be fewer records, of which nobody asks.
+                let sequence = |last: u64| (last + place).saturating_sub(before);
+                let result = outcome.clone().map(sequence);
+                slot.wake(Turn::Written(result));
             }
         }
+        drop(appender);
+        writing.intake.hand_over();
     }
 
     /// Writes a group; the sequence of its last record.
@@ -196,18 +189,4 @@ impl Writing {
         let batches = batches.iter().filter(is_new).collect();
         (batches, applied)
     }
-}
-
-/// The oldest of the queue, within the limits of a group.
-fn take_group(intake: &mut Vec<Pending>) -> Vec<Pending> {
-    let mut byte_count = 0;
-    let mut count = 0;
-    for pending in intake.iter().take(GROUP_BATCHES_MAX) {
-        if count > 0 && byte_count + pending.batch.byte_count() > GROUP_BYTES_MAX {
-            break;
-        }
-        byte_count += pending.batch.byte_count();
-        count += 1;
-    }
-    intake.drain(..count).collect()
 }

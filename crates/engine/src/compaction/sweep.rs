@@ -31,35 +31,53 @@ struct Fragment {
     versions: Vec<u64>,
 }
 
+/// Disjoint parts of the keys, in order, with the versions of all that cover each.
+fn cut(ranges: &[RangeTombstone]) -> Vec<Fragment> {
+    let mut edges: Vec<(&[u8], u64, Edge)> = Vec::with_capacity(2 * ranges.len());
+    for range in ranges {
+        edges.push((&range.start, range.version, Edge::Start));
+        edges.push((&range.end, range.version, Edge::End));
+    }
+    edges.sort_unstable();
+    // How many of each version cover the part that begins at the edge.
+    let mut open: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut fragments = Vec::new();
+    let mut before: &[u8] = &[];
+    for (key, version, edge) in edges {
+        if before < key && !open.is_empty() {
+            fragments.push(Fragment {
+                start: before.to_vec(),
+                end: key.to_vec(),
+                versions: open.keys().copied().collect(),
+            });
+        }
+        before = key;
+        let count = open.entry(version).or_default();
+        match edge {
+            Edge::Start => *count += 1,
+            Edge::End => *count = count.saturating_sub(1),
+        }
+        if *count == 0 {
+            open.remove(&version);
+        }
+    }
+    fragments
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Edge {
+    /// First, so that of two ranges that meet at a version one never closes the other.
+    Start,
+    End,
+}
+
 impl Sweep {
     pub(crate) fn new<'a>(
         sets: impl IntoIterator<Item = &'a Tombstones>,
         deeper: Vec<KeySpan>,
     ) -> Self {
-        let mut all = Tombstones::new();
-        for tombstone in sets.into_iter().flat_map(Tombstones::iter) {
-            all.add(&tombstone.start, &tombstone.end, tombstone.version);
-        }
-        let mut fragments: Vec<Fragment> = Vec::new();
-        for RangeTombstone {
-            start,
-            end,
-            version,
-        } in all.iter()
-        {
-            match fragments.last_mut().filter(|last| last.start == start) {
-                // Newest first: the list grows downwards, and is turned below.
-                Some(last) => last.versions.push(version),
-                None => fragments.push(Fragment {
-                    start,
-                    end,
-                    versions: vec![version],
-                }),
-            }
-        }
-        for fragment in &mut fragments {
-            fragment.versions.sort_unstable();
-        }
+        let all: Vec<RangeTombstone> = sets.into_iter().flat_map(Tombstones::iter).collect();
+        let fragments = cut(&all);
         Self {
             fragments,
             deeper,

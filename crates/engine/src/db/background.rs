@@ -45,12 +45,20 @@ impl Core {
             threads.push(spawn("nokv-compact", |core, writing| {
                 let effort = core.effort(writing);
                 match core.compact_one(writing, effort)? {
-                    Progress::Idle if effort == Effort::Settle => core.settle_values(writing),
+                    Progress::Idle if effort == Effort::Settle => core.settle(writing),
                     progress => Ok(progress),
                 }
             })?);
         }
         Ok(threads)
+    }
+
+    /// What pays when nothing is written and the tables are in shape.
+    fn settle(&self, writing: &Writing) -> Result<Progress, Error> {
+        match self.settle_values(writing)? {
+            Progress::Idle => Ok(self.seal_at_rest(writing)),
+            Progress::Done => Ok(Progress::Done),
+        }
     }
 
     /// How many threads compact: as many as there are processors, within bounds, or as the options

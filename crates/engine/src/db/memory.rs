@@ -7,13 +7,14 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use nokv_art::{EntryRef, MemtableOptions, Writer};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use crate::{
     Error, Options, Record, Value,
     batch::{Malformed, Operation, Operations},
-    entry::EntryKind,
+    entry::{EntryKind, RangeTombstone},
     moment::LookupMoment,
     tombstones::Tombstones,
     vlog::{Pointer, ValueRefs},
@@ -23,7 +24,8 @@ use crate::{
 /// A memtable, active or sealed.
 pub(crate) struct Memory {
     pub(crate) table: Arc<nokv_art::Memtable>,
-    tombstones: RwLock<Tombstones>,
+    /// Replaced as a whole: readers take no lock.
+    tombstones: ArcSwap<Tombstones>,
     /// So that a reader takes the lock only when there is something to find.
     has_tombstones: AtomicBool,
     version_max: AtomicU64,
@@ -67,7 +69,7 @@ impl Memory {
         };
         Self {
             table: Arc::new(nokv_art::Memtable::new(memtable_options)),
-            tombstones: RwLock::new(Tombstones::new()),
+            tombstones: ArcSwap::from_pointee(Tombstones::new()),
             has_tombstones: AtomicBool::new(false),
             version_max: AtomicU64::new(0),
             value_refs: Mutex::default(),
@@ -110,7 +112,7 @@ impl Memory {
 
     pub(crate) fn byte_count(&self) -> usize {
         let tombstones = if self.has_tombstones.load(Ordering::Acquire) {
-            self.tombstones.read().byte_count()
+            self.tombstones.load().byte_count()
         } else {
             0
         };
@@ -174,7 +176,13 @@ impl Memory {
                 end,
                 version,
             } => {
-                self.tombstones.write().add(start, end, version);
+                let mut tombstones = Tombstones::clone(&self.tombstones.load());
+                tombstones.add(RangeTombstone {
+                    start: start.to_vec(),
+                    end: end.to_vec(),
+                    version,
+                });
+                self.tombstones.store(Arc::new(tombstones));
                 self.has_tombstones.store(true, Ordering::Release);
             }
         }
@@ -185,12 +193,12 @@ impl Memory {
         if !self.has_tombstones.load(Ordering::Acquire) {
             return None;
         }
-        self.tombstones.read().covering(key, at)
+        self.tombstones.load().covering(key, at)
     }
 
-    /// A copy of its range tombstones.
-    pub(crate) fn tombstones(&self) -> Tombstones {
-        self.tombstones.read().clone()
+    /// Its range tombstones.
+    pub(crate) fn tombstones(&self) -> Arc<Tombstones> {
+        self.tombstones.load_full()
     }
 
     /// What it knows about `key` at the moment.

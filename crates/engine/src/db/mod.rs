@@ -48,6 +48,8 @@ mod external_test;
 #[cfg(test)]
 mod fault_test;
 #[cfg(test)]
+mod range_scan_test;
+#[cfg(test)]
 mod values_fault_test;
 #[cfg(test)]
 mod values_test;

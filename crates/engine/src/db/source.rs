@@ -8,7 +8,7 @@ use nokv_art::Cursor;
 use super::{memory::Memory, tables::Tables};
 use crate::{
     Direction, Error, Value,
-    entry::EntryKind,
+    entry::{EntryKind, RangeTombstone},
     merge::{Cover, LevelCursor, Source, TableSource},
     table::{CursorOptions, Reading, Table},
 };
@@ -35,6 +35,7 @@ impl ScanSource {
             cursor: Cursor::new(Arc::clone(&memory.table)),
             at: bounds.at,
             direction: bounds.direction,
+            version_max: memory.version_max(),
             found: None,
         };
         source.seek(bounds);
@@ -111,6 +112,16 @@ impl Source for ScanSource {
             Self::Tables(source) => source.advance(),
         }
     }
+
+    fn skip(&mut self, tombstone: &RangeTombstone) -> Result<(), Error> {
+        match self {
+            Self::Memory(source) => {
+                source.skip(tombstone);
+                Ok(())
+            }
+            Self::Tables(source) => source.skip(tombstone),
+        }
+    }
 }
 
 /// A memtable, at a key that has an entry at or below the version, or at none.
@@ -118,6 +129,8 @@ pub(super) struct MemorySource {
     cursor: Cursor<Arc<nokv_art::Memtable>>,
     at: u64,
     direction: Direction,
+    /// No entry that the scan may see has a version above it.
+    version_max: u64,
     /// Version and kind of that entry.
     found: Option<(u64, EntryKind)>,
 }
@@ -127,12 +140,25 @@ impl MemorySource {
         match (bounds.direction, &bounds.end) {
             (Direction::Forward, _) => self.cursor.seek(&bounds.start),
             (Direction::Reverse, None) => self.cursor.seek_to_last(),
-            (Direction::Reverse, Some(end)) => {
-                self.cursor.seek_for_prev(end);
-                if self.cursor.key() == Some(end) {
-                    self.cursor.prev_key();
-                }
-            }
+            (Direction::Reverse, Some(end)) => self.seek_below(end),
+        }
+        self.settle();
+    }
+
+    fn seek_below(&mut self, end: &[u8]) {
+        self.cursor.seek_for_prev(end);
+        if self.cursor.key() == Some(end) {
+            self.cursor.prev_key();
+        }
+    }
+
+    fn skip(&mut self, tombstone: &RangeTombstone) {
+        if self.version_max >= tombstone.version {
+            return;
+        }
+        match self.direction {
+            Direction::Forward => self.cursor.seek(&tombstone.end),
+            Direction::Reverse => self.seek_below(&tombstone.start),
         }
         self.settle();
     }
@@ -187,6 +213,13 @@ impl Cover for ScanCover {
         match self {
             Self::Memory(memory) => memory.covering(key, at),
             Self::Tables(tables) => tables.covering(key, at),
+        }
+    }
+
+    fn find(&self, key: &[u8], at: u64) -> Option<Arc<RangeTombstone>> {
+        match self {
+            Self::Memory(memory) => memory.tombstones().find(key, at).cloned(),
+            Self::Tables(tables) => tables.find_tombstone(key, at),
         }
     }
 }

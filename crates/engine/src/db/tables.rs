@@ -17,6 +17,7 @@ use crate::{
     Error, LevelStats, Record, Value,
     cache::BlockCache,
     compaction::sublevels,
+    entry::RangeTombstone,
     manifest::State,
     moment::LookupMoment,
     table::{LookupKey, Table},
@@ -221,6 +222,13 @@ impl Tables {
     pub(super) fn covering(&self, key: &[u8], at: u64) -> Option<u64> {
         let covers = |table: &Arc<Table>| table.range_tombstones().covering(key, at);
         self.with_tombstones.iter().filter_map(covers).max()
+    }
+
+    /// The range tombstone that does so.
+    pub(super) fn find_tombstone(&self, key: &[u8], at: u64) -> Option<Arc<RangeTombstone>> {
+        let find = |table: &Arc<Table>| table.range_tombstones().find(key, at).cloned();
+        let found = self.with_tombstones.iter().filter_map(find);
+        found.max_by_key(|tombstone| tombstone.version)
     }
 }
 

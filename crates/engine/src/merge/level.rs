@@ -87,6 +87,16 @@ impl LevelCursor {
         self.find_down(TableCursor::seek_to_last)
     }
 
+    /// No entry in `start..end` has a version above it.
+    pub(crate) fn version_max_within(&self, start: &[u8], end: &[u8]) -> u64 {
+        let is_before = |table: &Arc<Table>| table.summary().largest.as_slice() < start;
+        let first = self.tables.partition_point(is_before);
+        let tables = self.tables.iter().skip(first);
+        let within = tables.take_while(|table| table.summary().smallest.as_slice() < end);
+        let versions = within.map(|table| table.summary().version_max);
+        versions.max().unwrap_or(0)
+    }
+
     /// To the first entry at or after `(key, version)`.
     pub(crate) fn seek(&mut self, key: &[u8], version: u64) -> Result<(), Error> {
         let is_before = |table: &Arc<Table>| table.summary().largest.as_slice() < key;

@@ -24,6 +24,10 @@ impl Cover for TableCover {
     fn covering(&self, key: &[u8], at: u64) -> Option<u64> {
         self.0.range_tombstones().covering(key, at)
     }
+
+    fn find(&self, key: &[u8], at: u64) -> Option<Arc<RangeTombstone>> {
+        self.0.range_tombstones().find(key, at).cloned()
+    }
 }
 
 fn keys() -> impl Strategy<Value = Vec<u8>> {

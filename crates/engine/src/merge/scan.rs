@@ -9,7 +9,11 @@ use std::sync::Arc;
 use nokv_env::Clock;
 
 use super::heap::Heap;
-use crate::{Direction, Error, Record, Value, entry::EntryKind, moment::Moment};
+use crate::{
+    Direction, Error, Record, Value,
+    entry::{EntryKind, RangeTombstone},
+    moment::Moment,
+};
 
 /// One ordered source of a scan: a memtable, a table, a level. It knows the scan's version and
 /// direction.
@@ -29,13 +33,25 @@ pub(crate) trait Source {
     /// # Errors
     /// `Corrupt`; I/O.
     fn advance(&mut self) -> Result<(), Error>;
+    /// Goes past the range of the tombstone, in the scan's direction, if all that the source has
+    /// there is older than it; or else stays where it is.
+    ///
+    /// # Errors
+    /// `Corrupt`; I/O.
+    fn skip(&mut self, tombstone: &RangeTombstone) -> Result<(), Error>;
 }
 
 /// Range tombstones that a scan has to mind.
 pub(crate) trait Cover {
     /// The newest version at or below `at` that deletes `key`.
     fn covering(&self, key: &[u8], at: u64) -> Option<u64>;
+    /// The range tombstone that does so.
+    fn find(&self, key: &[u8], at: u64) -> Option<Arc<RangeTombstone>>;
 }
+
+/// Keys hidden by range tombstones, one after another, after which sources are sent past the
+/// tombstone: a seek costs about as much as eight steps.
+const HIDDEN_MAX: usize = 8;
 
 /// The merge of a scan, before its first key or at one.
 pub(crate) struct VisibleMerge<S, C> {
@@ -49,6 +65,8 @@ pub(crate) struct VisibleMerge<S, C> {
     /// The key being left, where several sources may have it.
     left: Vec<u8>,
     is_begun: bool,
+    /// Keys in a row that a range tombstone hid.
+    hidden_count: usize,
 }
 
 impl<S: Source, C: Cover> VisibleMerge<S, C> {
@@ -75,6 +93,7 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
             limit,
             left: Vec::new(),
             is_begun: false,
+            hidden_count: 0,
         }
     }
 
@@ -105,9 +124,41 @@ impl<S: Source, C: Cover> VisibleMerge<S, C> {
                 return Ok(false);
             }
             if !self.is_gone(source) && !self.is_covered(source) {
+                self.hidden_count = 0;
                 return Ok(true);
             }
+            self.hidden_count += 1;
+            if self.hidden_count.is_multiple_of(HIDDEN_MAX) {
+                self.skip_deleted()?;
+            }
         }
+    }
+
+    /// Sends the sources past the range tombstone that hides the current key, if one does.
+    fn skip_deleted(&mut self) -> Result<(), Error> {
+        let key = self.current().and_then(Source::key).unwrap_or_default();
+        let found = self.covers.iter();
+        let found = found.filter_map(|cover| cover.find(key, self.moment.at()));
+        let Some(tombstone) = found.max_by_key(|tombstone| tombstone.version) else {
+            return Ok(());
+        };
+        for source in &mut self.sources {
+            let is_within = |key: &[u8]| *tombstone.start <= *key && *key < *tombstone.end;
+            if source.key().is_some_and(is_within) {
+                source.skip(&tombstone)?;
+            }
+        }
+        let (sources, direction) = (&self.sources, self.direction);
+        let numbers = (0..sources.len()).filter(|number| {
+            let source = sources.get(*number);
+            source.is_some_and(|source| source.key().is_some())
+        });
+        self.heap = Heap::new(numbers.collect(), |a, b| {
+            is_before(sources, direction, a, b)
+        });
+        // The key that is now the first has not been looked at.
+        self.is_begun = false;
+        Ok(())
     }
 
     /// The current key.

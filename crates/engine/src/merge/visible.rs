@@ -5,7 +5,11 @@
 //! with very many versions is not walked through but sought past ([`STEPS_MAX`]).
 
 use super::{level::LevelCursor, scan::Source};
-use crate::{Direction, Error, Value, entry::EntryKind, table::BlockSlice};
+use crate::{
+    Direction, Error, Value,
+    entry::{EntryKind, RangeTombstone},
+    table::BlockSlice,
+};
 
 /// Versions stepped over one by one before a seek: a seek costs about as much as eight steps.
 const STEPS_MAX: usize = 8;
@@ -35,12 +39,7 @@ impl TableSource {
         let mut source = Self::new(cursor, at, Direction::Reverse);
         match end {
             None => source.cursor.seek_to_last()?,
-            Some(end) => {
-                source.cursor.seek_for_prev(end, u64::MAX)?;
-                if source.cursor.is_valid() && source.cursor.key() == end {
-                    source.cursor.prev()?;
-                }
-            }
+            Some(end) => source.seek_below(end)?,
         }
         source.settle_reverse()?;
         Ok(source)
@@ -54,6 +53,15 @@ impl TableSource {
             key: Vec::new(),
             found: None,
         }
+    }
+
+    /// To the oldest entry of the last key below `end`.
+    fn seek_below(&mut self, end: &[u8]) -> Result<(), Error> {
+        self.cursor.seek_for_prev(end, u64::MAX)?;
+        if self.cursor.is_valid() && self.cursor.key() == end {
+            self.cursor.prev()?;
+        }
+        Ok(())
     }
 
     /// From the newest entry of a key to the newest that is visible, of this key or the next that
@@ -176,6 +184,23 @@ impl Source for TableSource {
         match self.direction {
             Direction::Forward => self.advance_forward(),
             Direction::Reverse => self.settle_reverse(),
+        }
+    }
+
+    fn skip(&mut self, tombstone: &RangeTombstone) -> Result<(), Error> {
+        let (start, end) = (&tombstone.start, &tombstone.end);
+        if self.cursor.version_max_within(start, end) >= tombstone.version {
+            return Ok(());
+        }
+        match self.direction {
+            Direction::Forward => {
+                self.cursor.seek(end, u64::MAX)?;
+                self.settle_forward()
+            }
+            Direction::Reverse => {
+                self.seek_below(start)?;
+                self.settle_reverse()
+            }
         }
     }
 }

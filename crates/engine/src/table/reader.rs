@@ -30,7 +30,7 @@ use super::{
 use crate::{
     Error,
     cache::{BlockCache, FillCache, PartitionKey},
-    entry::EntryKind,
+    entry::{EntryKind, RangeTombstone},
     tombstones::Tombstones,
     varint,
 };
@@ -472,7 +472,11 @@ pub(super) fn decode_tombstones(mut payload: &[u8]) -> Option<Tombstones> {
         if start >= end {
             return None;
         }
-        tombstones.add(start, end, version);
+        tombstones.add(RangeTombstone {
+            start: start.to_vec(),
+            end: end.to_vec(),
+            version,
+        });
     }
     Some(tombstones)
 }

@@ -6,7 +6,7 @@
 //!   returns only after a sync: whoever puts the table in the manifest then may rely on it (the
 //!   directory is the caller's to sync).
 
-use std::{cmp::Ordering, collections::BTreeMap, path::Path, sync::Arc};
+use std::{cmp::Ordering, path::Path, sync::Arc};
 
 use nokv_env::File;
 
@@ -23,7 +23,6 @@ use super::{
 use crate::{
     Compression, Error,
     entry::{EntryKind, RangeTombstone},
-    tombstones::Tombstones,
     varint,
     vlog::Pointer,
 };
@@ -64,7 +63,7 @@ pub(crate) struct TableWriter {
     last: Option<(u64, u64)>,
     partition: IndexBuilder,
     top: IndexBuilder,
-    tombstones: Tombstones,
+    tombstones: Vec<RangeTombstone>,
     summary: TableSummary,
     /// Sealed and not yet given to the file.
     pending: Vec<u8>,
@@ -85,7 +84,7 @@ impl TableWriter {
             last: None,
             partition: IndexBuilder::default(),
             top: IndexBuilder::default(),
-            tombstones: Tombstones::new(),
+            tombstones: Vec::new(),
             summary: TableSummary::default(),
             pending: Vec::new(),
             written_bytes: 0,
@@ -135,7 +134,11 @@ impl TableWriter {
         if start < end {
             self.summary.widen(start, end, version);
             self.summary.range_tombstone_count += 1;
-            self.tombstones.add(start, end, version);
+            self.tombstones.push(RangeTombstone {
+                start: start.to_vec(),
+                end: end.to_vec(),
+                version,
+            });
         }
     }
 
@@ -283,7 +286,7 @@ impl TableWriter {
             return Ok(Handle::default());
         }
         let mut payload = Vec::new();
-        for tombstone in join(self.tombstones.iter()) {
+        for tombstone in join(std::mem::take(&mut self.tombstones)) {
             // Where nothing is below, it can go when the horizon has passed it and no pin sees what
             // it hides.
             let (from, until) = (self.summary.version_min, tombstone.version);
@@ -330,21 +333,16 @@ impl TableWriter {
     }
 }
 
-/// Fragments of the same version that touch, as one. Ranges that overlap are cut at each other's
-/// ends: `n` of them make up to `n * n` fragments, of which this makes `n` again.
-fn join(fragments: impl Iterator<Item = RangeTombstone>) -> Vec<RangeTombstone> {
-    let mut open: BTreeMap<u64, RangeTombstone> = BTreeMap::new();
-    let mut joined = Vec::new();
-    for fragment in fragments {
-        match open.get_mut(&fragment.version) {
-            Some(before) if before.end == fragment.start => before.end = fragment.end,
-            Some(before) => joined.push(std::mem::replace(before, fragment)),
-            None => {
-                open.insert(fragment.version, fragment);
-            }
+/// Ranges of the same version that touch or overlap, as one: outputs of a compaction get them cut.
+fn join(mut ranges: Vec<RangeTombstone>) -> Vec<RangeTombstone> {
+    ranges.sort_by(|a, b| (a.version, &a.start).cmp(&(b.version, &b.start)));
+    ranges.dedup_by(|next, joined| {
+        let joins = next.version == joined.version && next.start <= joined.end;
+        if joins && next.end > joined.end {
+            joined.end = std::mem::take(&mut next.end);
         }
-    }
-    joined.extend(open.into_values());
-    joined.sort();
-    joined
+        joins
+    });
+    ranges.sort();
+    ranges
 }

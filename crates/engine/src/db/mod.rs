@@ -50,6 +50,8 @@ mod fault_test;
 #[cfg(test)]
 mod range_scan_test;
 #[cfg(test)]
+mod history_test;
+#[cfg(test)]
 mod values_fault_test;
 #[cfg(test)]
 mod values_test;

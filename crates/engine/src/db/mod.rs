@@ -48,9 +48,9 @@ mod external_test;
 #[cfg(test)]
 mod fault_test;
 #[cfg(test)]
-mod range_scan_test;
-#[cfg(test)]
 mod history_test;
+#[cfg(test)]
+mod range_scan_test;
 #[cfg(test)]
 mod values_fault_test;
 #[cfg(test)]

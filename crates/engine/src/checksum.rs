@@ -15,6 +15,25 @@ pub(crate) fn crc32c(parts: &[&[u8]]) -> u32 {
     digest.finalize() as u32
 }
 
+/// A CRC-32C over parts that come one by one; a copy goes on by itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Crc32c(Digest);
+
+impl Crc32c {
+    pub(crate) fn new() -> Self {
+        Self(Digest::new(CrcAlgorithm::Crc32Iscsi))
+    }
+
+    pub(crate) fn update(&mut self, part: &[u8]) {
+        self.0.update(part);
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a CRC of 32 bits in a u64")]
+    pub(crate) fn finish(self) -> u32 {
+        self.0.finalize() as u32
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::crc32c;

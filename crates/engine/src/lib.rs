@@ -81,6 +81,7 @@ mod compaction;
 mod db;
 mod entry;
 mod error;
+pub mod forensics;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 #[cfg(test)]
@@ -110,6 +111,7 @@ pub use batch::{BATCH_BYTES_MAX, Batch};
 pub use checkpoint::Checkpoint;
 pub use db::{CommitPoint, Engine, LentEntry, Scan};
 pub use error::Error;
+pub use forensics::{Damage, Verification, VerifyOptions, VerifyProgress};
 pub use keyspace::{KEY_BYTES_MAX, Keyspace, VALUE_BYTES_MAX};
 pub use nokv_art::Structure;
 pub use options::{Access, Compression, Durability, LogMode, Options, Retention};
@@ -118,7 +120,7 @@ pub use plain::{
 };
 pub use range::{Direction, KeyRange};
 pub use record::{Record, Value};
-pub use stats::{HotKeyStats, LevelStats, Stats, Verification};
+pub use stats::{HotKeyStats, LevelStats, Stats};
 pub use transfer::{
     Export, ExportOptions, IngestOptions, Ingested, SinkOptions, TableSink, Transfer,
 };

@@ -70,6 +70,26 @@ impl Promise {
             .unwrap_or_default())
     }
 
+    /// Whether the mark is whole, or as a power cut may leave it: absent, empty, only zeros.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn is_sound(env: &Env, dir: &Path) -> Result<bool, Error> {
+        let path = dir.join(MARK_NAME);
+        let file = match env.files.open(&path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(Error::io("opening", &path, error)),
+        };
+        let mut bytes = [0; BYTES];
+        let count = file
+            .read_at(&mut bytes, 0)
+            .map_err(|error| Error::io("reading", &path, error))?;
+        let is_blank = bytes.iter().all(|byte| *byte == 0);
+        let decoded = bytes.get(..count).and_then(Self::decode);
+        Ok(is_blank || decoded.is_some())
+    }
+
     fn encode(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         put_at(&mut bytes, 0, &MAGIC);

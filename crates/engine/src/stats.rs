@@ -90,18 +90,3 @@ pub struct Stats {
     /// hottest first: estimates from samples.
     pub hot_keys: Vec<HotKeyStats>,
 }
-
-/// What [`crate::Engine::verify`] looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Verification {
-    /// Tables read in full.
-    pub table_count: u64,
-    /// Entries in them.
-    pub entry_count: u64,
-    /// Values of the value log that something points at.
-    pub value_count: u64,
-    /// Records of the log.
-    pub record_count: u64,
-    /// Bytes read.
-    pub byte_count: u64,
-}

@@ -3,8 +3,8 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat, status,
-    tree, up,
+    admin, cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat,
+    status, tree, up,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -205,6 +205,8 @@ pub(crate) enum Command {
     Gc(gc::Arguments),
     /// Show how the store is
     Status(status::Arguments),
+    /// Look at the files of a stopped store; verify and repair them
+    Admin(admin::Arguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }

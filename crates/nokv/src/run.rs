@@ -6,8 +6,8 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat, status,
-    tree, up,
+    admin, cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat,
+    status, tree, up,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -41,6 +41,9 @@ pub(crate) fn main() -> ExitCode {
 fn start(command: Command, store: &StoreArguments, output: &Output) -> Result<(), Error> {
     if let Command::Completions(arguments) = command {
         return completions::run(&arguments, output);
+    }
+    if let Command::Admin(arguments) = command {
+        return admin::run(&arguments, store, output);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -94,7 +97,11 @@ async fn with_client(command: Command, client: &Client, output: &Output) -> Resu
         Command::Snapshot(arguments) => snapshot::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,
         Command::Status(_) => status::run(client, output).await,
-        Command::Up(_) | Command::Serve(_) | Command::Init(_) | Command::Completions(_) => {
+        Command::Up(_)
+        | Command::Serve(_)
+        | Command::Init(_)
+        | Command::Admin(_)
+        | Command::Completions(_) => {
             unreachable!("these need no client")
         }
     }

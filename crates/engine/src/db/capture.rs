@@ -7,7 +7,10 @@
 use std::sync::atomic::Ordering;
 
 use super::{core::Core, engine::Engine, removals::FilesHeld};
-use crate::{Error, manifest::State};
+use crate::{
+    Error,
+    manifest::{ManifestScan, State, current_number, scan_manifest},
+};
 
 /// The moment, and the files.
 pub(crate) struct Capture<'a> {
@@ -26,6 +29,9 @@ pub(crate) struct Capture<'a> {
     _held: FilesHeld<'a>,
 }
 
+/// See [`Engine::capture_with_manifest`].
+pub(crate) type WithManifest<'a> = (Capture<'a>, ManifestScan, Result<Option<u64>, Error>);
+
 impl Engine {
     /// The store as it is now. Writers wait for microseconds.
     ///
@@ -33,6 +39,29 @@ impl Engine {
     /// `Closed`, `ReadOnly`.
     pub(crate) fn capture(&self) -> Result<Capture<'_>, Error> {
         self.core().capture()
+    }
+
+    /// Whether it was opened for reading only: then nothing of it changes.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn is_read_only(&self) -> Result<bool, Error> {
+        self.core().check_open()?;
+        Ok(self.core().writing.is_none())
+    }
+
+    /// [`Engine::capture`], the manifest a moment later, and which one `CURRENT` names then.
+    ///
+    /// # Errors
+    /// `Closed`, `ReadOnly`, `Io`.
+    pub(crate) fn capture_with_manifest(&self) -> Result<WithManifest<'_>, Error> {
+        let core = self.core();
+        let capture = core.capture()?;
+        // Nothing is appended to it while it is read.
+        let manifest = core.writing()?.manifest.lock();
+        let scan = scan_manifest(&core.env, &core.dir, manifest.number(), 0)?;
+        let current = current_number(&core.env, &core.dir);
+        Ok((capture, scan, current))
     }
 }
 

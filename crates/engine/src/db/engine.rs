@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{core::Core, open::open, scan::Scan};
 use crate::{
     Batch, Direction, Durability, Error, KeyRange, Keyspace, Options, Record, Retention, Stats,
-    Verification,
+    Verification, VerifyOptions,
     moment::{Asked, Moment, present},
 };
 
@@ -241,13 +241,16 @@ impl Engine {
         self.handle.core.stats()
     }
 
-    /// Reads every file of the store and checks every checksum.
+    /// [`Engine::verify_with`] without limits, for those who want to know whether all is well.
     ///
     /// # Errors
-    /// `Corrupt` for the first damage, with file and offset.
+    /// `Corrupt` for the first damage, with file and offset; `Io`, `Closed`, `ReadOnly`.
     pub fn verify(&self) -> Result<Verification, Error> {
-        self.handle.core.check_open()?;
-        self.handle.core.verify()
+        let verification = self.verify_with(&VerifyOptions::default(), &mut |_| {})?;
+        match verification.damages.first() {
+            Some(damage) => Err(damage.to_error(self.dir())),
+            None => Ok(verification),
+        }
     }
 
     /// Syncs the log, stops the threads and releases the lock. Other clones of the handle refuse

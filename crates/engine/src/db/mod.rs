@@ -16,6 +16,8 @@ mod background;
 mod capture;
 mod compact;
 mod core;
+#[cfg(test)]
+mod each_value;
 mod engine;
 mod flush;
 mod get;
@@ -32,7 +34,6 @@ mod source;
 mod tables;
 mod throttle;
 mod values;
-mod verify_values;
 mod view;
 mod watchdog;
 mod write;

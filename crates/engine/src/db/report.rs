@@ -4,8 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::core::Core;
 use crate::{
-    Error, HotKeyStats, Keyspace, Retention, Stats, Verification, hot_keys::HotKey, vlog::FileUse,
-    wal::segment_number,
+    HotKeyStats, Keyspace, Retention, Stats, hot_keys::HotKey, vlog::FileUse, wal::segment_number,
 };
 
 /// Hot keys that are told; more are not worth an operator's look.
@@ -103,19 +102,5 @@ impl Core {
             .filter(is_segment)
             .map(|entry| entry.size)
             .sum()
-    }
-
-    /// Reads every table, and every value that something points at, in full. The log was read in
-    /// full when the store was opened.
-    pub(super) fn verify(&self) -> Result<Verification, Error> {
-        let view = self.view.load_full();
-        let mut verification = Verification::default();
-        for table in view.tables.levels.iter().flatten() {
-            verification.entry_count += table.verify()?;
-            verification.table_count += 1;
-            verification.byte_count += table.summary().bytes;
-        }
-        view.verify_values(&mut verification)?;
-        Ok(verification)
     }
 }

@@ -24,7 +24,7 @@ const SUFFIX: &str = ".manifest";
 const LINE_BYTES_MAX: usize = 64;
 
 /// The file of a manifest.
-pub(super) fn manifest_path(dir: &Path, number: u64) -> PathBuf {
+pub(crate) fn manifest_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(manifest_name(number))
 }
 

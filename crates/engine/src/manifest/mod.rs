@@ -21,9 +21,13 @@ mod layout;
 #[cfg(test)]
 mod manifest_test;
 mod reader;
+mod scan;
 mod state;
 mod writer;
 
+pub(crate) use current::manifest_path;
 pub(crate) use edit::{Edit, TableMeta};
+pub(crate) use layout::LEVELS_MAX;
+pub(crate) use scan::{EditPlace, ManifestScan, current_number, scan_manifest};
 pub(crate) use state::State;
 pub(crate) use writer::{Manifest, manifest_number};

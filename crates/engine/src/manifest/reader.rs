@@ -71,7 +71,7 @@ pub(super) fn encode_record(number: u64, sequence: u64, edit: &Edit) -> Result<V
 }
 
 /// The payload and sequence of the record at the start of `bytes`, if it is valid.
-fn decode_record(number: u64, bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn decode_record(number: u64, bytes: &[u8]) -> Option<(u64, &[u8])> {
     let length = usize::try_from(u32_at(bytes, RECORD_LENGTH)?).ok()?;
     if length > EDIT_BYTES_MAX {
         return None;

@@ -84,6 +84,27 @@ impl State {
         Ok(())
     }
 
+    /// Applies what fits of an edit: for salvage, where edits before it are lost.
+    pub(crate) fn apply_leniently(&mut self, edit: &Edit) {
+        let mut fitting = edit.clone();
+        fitting.removed.retain(|(level, number)| {
+            let tables = self.levels.get(*level);
+            tables.is_some_and(|tables| tables.contains_key(number))
+        });
+        fitting.added.retain(|(level, _)| *level < LEVELS_MAX);
+        for (_, table) in &fitting.added {
+            for tables in &mut self.levels {
+                tables.remove(&table.number);
+            }
+        }
+        fitting.removed.retain(|(level, number)| {
+            let tables = self.levels.get(*level);
+            tables.is_some_and(|tables| tables.contains_key(number))
+        });
+        // What does not fit even so says nothing.
+        drop(self.apply(&fitting));
+    }
+
     /// The edit that builds this state from an empty one.
     pub(crate) fn to_edit(&self) -> Edit {
         let tables = self.levels.iter().enumerate();

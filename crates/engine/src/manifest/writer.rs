@@ -65,7 +65,7 @@ fn load(env: &Env, dir: &Path, promise: Promise) -> Result<Option<(u64, reader::
     Ok(Some((number, read)))
 }
 
-fn read_all(file: &dyn File, path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read_all(file: &dyn File, path: &Path) -> Result<Vec<u8>, Error> {
     let failed = |error| Error::io("reading", path, error);
     let length = usize::try_from(file.len().map_err(failed)?)
         .map_err(|_| Error::Invalid("a manifest does not fit in memory".to_owned()))?;

@@ -26,6 +26,9 @@ const STORED_PLAIN: u8 = 0;
 const STORED_LZ4: u8 = 1;
 const STORED_ZSTD: u8 = 2;
 
+/// The highest of them.
+pub(super) const STORED_MAX: u8 = STORED_ZSTD;
+
 /// Level 1: on path-like blocks level 3 is no smaller and a third slower.
 const ZSTD_LEVEL: i32 = 1;
 

@@ -16,7 +16,7 @@
 //! Reading order: [`layout`], [`frame`] (a block in the file), [`payload`] (in memory), [`heads`],
 //! [`entry`], [`data_builder`] and [`data_block`], [`filter`], [`index_builder`] and
 //! [`index_block`], [`footer`], [`garbage`] and [`summary`], then [`writer`], [`reader`],
-//! [`partition`], [`block_cursor`] and [`cursor`].
+//! [`partition`], [`block_cursor`] and [`cursor`], [`walk`] (over a damaged file).
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_bytes;
@@ -47,15 +47,20 @@ mod summary;
 mod table_test;
 #[cfg(test)]
 pub(crate) mod testing;
+mod walk;
 mod writer;
 
+pub(crate) use block_cursor::BlockCursor;
 pub(crate) use cursor::{CursorOptions, Reading, TableCursor};
+pub(crate) use filter::hash;
 #[cfg(test)]
 pub(crate) use garbage::{Garbage, Span};
 #[cfg(test)]
 pub(crate) use index_block::IndexBlock;
+pub(crate) use layout::Content;
 pub(crate) use partition::Partition;
 pub(crate) use payload::{BlockSlice, Payload};
 pub(crate) use reader::{LookupKey, Table};
 pub(crate) use summary::TableSummary;
+pub(crate) use walk::{DataVisit, Walk, walk};
 pub(crate) use writer::{TableOptions, TableWriter};

@@ -57,6 +57,11 @@ impl ValueFiles {
         })
     }
 
+    /// Where they are.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<ValueFile>> {
         self.files.values()
     }

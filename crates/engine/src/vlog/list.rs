@@ -118,6 +118,34 @@ fn list_file(
     })
 }
 
+/// Whether the head of a file is whole; nothing that is read depends on it.
+///
+/// # Errors
+/// `Io`; `Unsupported`.
+pub(crate) fn has_sound_head(env: &Env, dir: &Path, number: u64) -> Result<bool, Error> {
+    let path = value_path(dir, number);
+    let failed = |error| Error::io("reading", &path, error);
+    let file = env.files.open(&path, OpenMode::Read).map_err(failed)?;
+    let mut bytes = [0; HEAD_BYTES];
+    let count = file.read_at(&mut bytes, 0).map_err(failed)?;
+    let read = bytes.get(..count).unwrap_or_default();
+    Ok(FileHead::decode(read, number, &path)?.is_some())
+}
+
+/// Writes a new head; the bucket that the file had is not known any more, and matters to nobody.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn rewrite_head(env: &Env, dir: &Path, number: u64) -> Result<(), Error> {
+    let path = value_path(dir, number);
+    let failed = |error| Error::io("writing", &path, error);
+    let file = env.files.open(&path, OpenMode::ReadWrite).map_err(failed)?;
+    let bucket = 0;
+    file.write_at(&FileHead { number, bucket }.encode(), 0)
+        .map_err(failed)?;
+    file.sync_data().map_err(failed)
+}
+
 /// What a walk over a file found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Walk {

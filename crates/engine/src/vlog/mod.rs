@@ -43,12 +43,10 @@ pub(crate) use choose::{CollectOptions, FileUse, choose_files};
 pub(crate) use file::{ValueFile, value_number, value_path};
 pub(crate) use files::ValueFiles;
 pub use list::{ValueFileListing, list};
+pub(crate) use list::{has_sound_head, rewrite_head};
 pub(crate) use log::{Observer, ValueLog};
 pub(crate) use open_files::OpenFiles;
 pub(crate) use pointer::Pointer;
 pub(crate) use refs::ValueRefs;
-pub(crate) use relocate::{Moves, Relocate, Relocation};
+pub(crate) use relocate::{Moves, Relocate, Relocation, StayPut};
 pub(crate) use unsynced::Unsynced;
-
-#[cfg(test)]
-pub(crate) use self::relocate::StayPut;

@@ -52,10 +52,8 @@ pub(crate) struct Moved {
 }
 
 /// Pointers stay as they are.
-#[cfg(test)]
 pub(crate) struct StayPut;
 
-#[cfg(test)]
 impl Relocate for StayPut {
     fn relocate(&self, _: &[u8], _: u64, _: EntryKind, _: &[u8]) -> Result<Option<Moved>, Error> {
         Ok(None)

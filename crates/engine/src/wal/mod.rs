@@ -23,9 +23,11 @@ mod record;
 mod recover;
 #[cfg(test)]
 mod recover_test;
+mod scan;
 mod segment;
 mod writer;
 
 pub(crate) use recover::{Recovered, Refused, Repair, recover};
+pub(crate) use scan::{RecordPlace, SegmentScan, scan_segment};
 pub(crate) use segment::{segment_number, segment_path};
 pub(crate) use writer::{Appender, Log, LogStart};

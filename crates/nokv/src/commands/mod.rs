@@ -3,6 +3,7 @@
 //! A command talks to the store through [`crate::session::Session`] and to the user through
 //! [`crate::output::Output`]; it knows nothing of transports, exit codes or signals.
 
+pub(crate) mod admin;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod du;

@@ -4,6 +4,7 @@
 //! - [`s3`]: the same with the objects in a real S3 server, and what it refuses.
 //! - [`kill`]: `kill -9` at random moments of a put; what was acknowledged is whole, nothing is
 //!   half there.
+//! - [`admin`]: damage of the metadata is named and repaired.
 //! - [`bad_input`]: each kind of wrong input has one line that says what to do, and loses nothing.
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.
@@ -18,6 +19,7 @@
     reason = "a failed test shows the seed it ran with"
 )]
 
+mod admin;
 mod bad_input;
 mod commands;
 mod damage;

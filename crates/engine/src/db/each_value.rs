@@ -1,6 +1,4 @@
-//! Reading every value that something points at.
-//!
-//! Garbage is not looked at: damage there hurts nobody and goes with the file.
+//! Every pointer to a value, for tests of the value log.
 
 use std::sync::Arc;
 
@@ -8,7 +6,7 @@ use nokv_art::Cursor;
 
 use super::{memory::Memory, view::View};
 use crate::{
-    Error, Verification,
+    Error,
     entry::EntryKind,
     merge::LevelCursor,
     table::{CursorOptions, Reading, Table},
@@ -19,17 +17,6 @@ use crate::{
 type Each<'a> = &'a mut dyn FnMut(&[u8], u64, &Pointer) -> Result<(), Error>;
 
 impl View {
-    /// # Errors
-    /// `Corrupt` for the first value that is not what was written; `Io`.
-    pub(super) fn verify_values(&self, verification: &mut Verification) -> Result<(), Error> {
-        self.each_value(&mut |key, version, pointer| {
-            self.values.file_of(pointer)?.read(key, version, pointer)?;
-            verification.value_count += 1;
-            verification.byte_count += pointer.entry_bytes(key.len());
-            Ok(())
-        })
-    }
-
     /// Shows every pointer of every table and memtable.
     ///
     /// # Errors

@@ -166,7 +166,7 @@ fn a_damaged_table_is_named_and_salvaged() {
 #[test]
 fn a_store_in_use_and_wrong_usage_are_refused() {
     let store = filled();
-    let server = store.serve(["--listen", "none"]);
+    let server = store.serve(["--listen", "127.0.0.1:0"]);
     let refused = store.fails(["admin", "verify"]);
     assert!(
         refused.contains("in use") && refused.contains("stop"),

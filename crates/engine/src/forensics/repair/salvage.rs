@@ -13,7 +13,7 @@ use crate::{
     batch::{Operation, Operations},
     compaction::NoLimit,
     db::table_path,
-    entry::EntryKind,
+    entry::{EntryKind, RangeTombstone},
     table::{BlockCursor, DataVisit, TableOptions, TableSummary, TableWriter, walk},
     tombstones::Tombstones,
     vlog::ValueFiles,
@@ -183,7 +183,11 @@ impl Fold<'_> {
                     version,
                 } => {
                     self.gathered.bytes += start.len() + end.len();
-                    self.gathered.tombstones.add(start, end, version);
+                    self.gathered.tombstones.add(RangeTombstone {
+                        start: start.to_vec(),
+                        end: end.to_vec(),
+                        version,
+                    });
                 }
             }
         }

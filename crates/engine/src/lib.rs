@@ -97,6 +97,7 @@ mod plain;
 mod plant;
 mod range;
 mod record;
+mod refresh;
 mod stats;
 mod table;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! Invariant: before records that nobody promised are taken for good, their values are synced.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use nokv_env::{Env, OpenMode};
 
@@ -14,7 +14,8 @@ use super::tables::Tables;
 use crate::{
     Error, Options,
     batch::{Operation, Operations},
-    vlog::{OpenFiles, Pointer, ValueFiles, ValueLog, ValueRefs},
+    refresh::refresh,
+    vlog::{FILE_HEAD_BYTES, OpenFiles, Pointer, ValueFiles, ValueLog, ValueRefs},
     wal::Refused,
 };
 
@@ -22,8 +23,8 @@ use crate::{
 pub(super) struct ReplayValues {
     open: Arc<OpenFiles>,
     files: Arc<ValueFiles>,
-    /// Files with values of records that were not promised.
-    unpromised: BTreeSet<u64>,
+    /// Files with values of records that were not promised, and where those begin and end.
+    unpromised: BTreeMap<u64, (u64, u64)>,
 }
 
 impl ReplayValues {
@@ -38,7 +39,7 @@ impl ReplayValues {
         Ok(Self {
             open,
             files,
-            unpromised: BTreeSet::new(),
+            unpromised: BTreeMap::new(),
         })
     }
 
@@ -94,7 +95,10 @@ impl ReplayValues {
             return Ok(());
         }
         file.read(key, version, pointer)?;
-        self.unpromised.insert(pointer.file);
+        let begin = pointer.offset;
+        let end = begin.saturating_add(pointer.entry_bytes(key.len()));
+        let range = self.unpromised.entry(pointer.file).or_insert((begin, end));
+        *range = (range.0.min(begin), range.1.max(end));
         Ok(())
     }
 
@@ -125,13 +129,18 @@ impl ReplayValues {
 
     /// Recovered records are promised as soon as a reader sees them: so are their values.
     fn sync_unpromised(&self, env: &Env, dir: &Path) -> Result<(), Error> {
-        for number in &self.unpromised {
+        for (number, (begin, end)) in &self.unpromised {
             let Some(file) = self.files.get(*number) else {
                 continue;
             };
             let opened = env.files.open(file.path(), OpenMode::ReadWrite);
             opened
-                .and_then(|opened| opened.sync_data())
+                .and_then(|opened| {
+                    // Its head may not be durable either.
+                    refresh(opened.as_ref(), 0, FILE_HEAD_BYTES)?;
+                    refresh(opened.as_ref(), *begin, *end)?;
+                    opened.sync_data()
+                })
                 .map_err(|error| Error::io("syncing", file.path(), error))?;
         }
         if self.unpromised.is_empty() {

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Error, LogMode,
     mark::{Mark, Promise},
+    refresh::refresh,
 };
 
 /// The manifest of a store that is open for writing.
@@ -107,6 +108,17 @@ impl Manifest {
         if file.len().map_err(failed)? > read.offset {
             file.set_len(read.offset).map_err(failed)?;
             file.sync_data().map_err(failed)?;
+        }
+        let is_promised = promise.manifest_number == number;
+        let promised = if is_promised {
+            promise.manifest_bytes
+        } else {
+            0
+        };
+        if promised < read.offset {
+            refresh(file.as_ref(), promised, read.offset).map_err(failed)?;
+            file.sync_data().map_err(failed)?;
+            mark.note_manifest(number, read.offset);
         }
         Ok(Some(Self {
             env: env.clone(),

@@ -22,6 +22,8 @@ pub(super) const HEAD_CHECKSUM: usize = HEAD_UNUSED + 32;
 /// Bytes of the head of a file.
 pub(super) const HEAD_BYTES: usize = HEAD_CHECKSUM + 4;
 const _: () = assert!(HEAD_BYTES == 64);
+/// The same, as an offset.
+pub(crate) const FILE_HEAD_BYTES: u64 = HEAD_BYTES as u64;
 
 // Head of an entry; the key and what is stored follow.
 pub(super) const ENTRY_CHECKSUM: usize = 0;

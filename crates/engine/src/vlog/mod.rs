@@ -42,6 +42,7 @@ pub(crate) use any_bytes::any_bytes;
 pub(crate) use choose::{CollectOptions, FileUse, choose_files};
 pub(crate) use file::{ValueFile, value_number, value_path};
 pub(crate) use files::ValueFiles;
+pub(crate) use layout::FILE_HEAD_BYTES;
 pub use list::{ValueFileListing, list};
 pub(crate) use list::{has_sound_head, rewrite_head};
 pub(crate) use log::{Observer, ValueLog};

@@ -36,6 +36,7 @@ use crate::{
     Error, LogMode,
     mark::Mark,
     plant::{Plant, is_planted},
+    refresh::refresh,
     vlog::Unsynced,
 };
 
@@ -213,9 +214,15 @@ impl Log {
                 let path = segment_path(&self.dir, *number);
                 let earlier = self.env.files.open(&path, OpenMode::ReadWrite);
                 earlier
-                    .and_then(|earlier| earlier.sync_data())
+                    .and_then(|earlier| {
+                        refresh(earlier.as_ref(), 0, earlier.len()?)?;
+                        earlier.sync_data()
+                    })
                     .map_err(|error| Error::io("syncing", &path, error))?;
             }
+        }
+        if self.mark.log_sequence() < last {
+            refresh(file.as_ref(), 0, tail.offset).map_err(failed)?;
         }
         if tail.must_cut || self.mark.log_sequence() < last {
             file.sync_data().map_err(failed)?;

@@ -49,6 +49,8 @@ mod external_test;
 #[cfg(test)]
 mod fault_test;
 #[cfg(test)]
+mod figures_test;
+#[cfg(test)]
 mod history_test;
 #[cfg(test)]
 mod range_scan_test;

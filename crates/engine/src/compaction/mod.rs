@@ -29,6 +29,7 @@
 //! - a read at a retained version (a pin, or at or above the horizon) gives the same before and
 //!   after.
 
+mod asked;
 mod choose;
 mod claim;
 mod keep;
@@ -50,6 +51,7 @@ mod choose_test;
 #[cfg(test)]
 mod run_test;
 
+pub(crate) use asked::choose_asked;
 pub(crate) use choose::{ChooseOptions, Effort, choose};
 pub(crate) use claim::Claim;
 pub(crate) use limiter::{NoLimit, RateLimiter, Throttle};

@@ -61,6 +61,8 @@ pub(crate) enum Reason {
     Values,
     /// Nothing is urgent, and level 0 is not empty.
     Settle,
+    /// Somebody asked for it.
+    Asked,
 }
 
 /// A compaction to do.

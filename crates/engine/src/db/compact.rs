@@ -6,6 +6,7 @@
 //! files.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
@@ -28,8 +29,8 @@ use super::{
 use crate::{
     Error,
     compaction::{
-        Action, ChooseOptions, Claim, Effort, LevelsView, NewTable, Plan, TableInfo, choose,
-        choose_values,
+        Action, ChooseOptions, Claim, Effort, KeySpan, LevelsView, NewTable, Plan, TableInfo,
+        choose, choose_asked, choose_values,
     },
     manifest::{Edit, TableMeta},
     table::{Table, TableSummary},
@@ -39,6 +40,9 @@ use crate::{
 /// A store that nobody wrote to for so long is idle: work that a load would have to wait for can be
 /// done.
 const QUIET_AFTER: Duration = Duration::from_secs(1);
+
+/// A compaction of a range looks again after so long when others have taken what it wants.
+const WAIT_FOR_OTHERS: Duration = Duration::from_millis(20);
 
 /// The compactions that run.
 #[derive(Default)]
@@ -146,6 +150,38 @@ impl Core {
         }
         Counters::add(&self.counters.compactions, 1);
         Ok(Progress::Done)
+    }
+
+    /// Compacts a range in full, in this thread; `progress` is told after each step.
+    ///
+    /// # Errors
+    /// As [`Core::compact_one`].
+    pub(super) fn compact_range(
+        &self,
+        span: &KeySpan,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), Error> {
+        let writing = self.writing()?;
+        self.flush()?;
+        loop {
+            let is_alone = Cell::new(false);
+            let chooser = |view: &LevelsView<'_>, options: &ChooseOptions<'_>| {
+                is_alone.set(view.claims.is_empty());
+                choose_asked(view, options, span)
+            };
+            if self.compact_next(writing, Effort::Settle, &chooser, &BTreeSet::new())?
+                == Progress::Done
+            {
+                writing.note_progress(None);
+                progress();
+            } else if is_alone.get() {
+                return Ok(());
+            } else {
+                self.check_open()?;
+                let mut signal = writing.signal.lock();
+                writing.progress.wait_for(&mut signal, WAIT_FOR_OTHERS);
+            }
+        }
     }
 
     fn claim<'w>(

@@ -13,6 +13,7 @@ use super::{core::Core, open::open, scan::Scan};
 use crate::{
     Batch, Direction, Durability, Error, KeyRange, Keyspace, Options, Record, Retention, Stats,
     Verification, VerifyOptions,
+    compaction::KeySpan,
     moment::{Asked, Moment, present},
 };
 
@@ -233,6 +234,31 @@ impl Engine {
     /// `Corrupt` when a value is damaged; `Exhausted`, `Io`, `Closed`, `ReadOnly`.
     pub fn collect_values(&self) -> Result<(), Error> {
         self.handle.core.collect_values()
+    }
+
+    /// Compacts a range of a keyspace in full, in this thread: afterwards it is in the lowest level
+    /// alone, without anything that retention lets go. The store goes on meanwhile.
+    ///
+    /// **Shape**: `progress` is called after each step, a few tables each; [`Engine::stats`] then
+    /// says how far the levels are. What is written during the call may stay above.
+    ///
+    /// # Errors
+    /// `Exhausted`, `Io`, `Corrupt`: what was done so far stays done. `Closed`, `ReadOnly`.
+    pub fn compact_range(
+        &self,
+        keyspace: Keyspace,
+        range: &KeyRange,
+        progress: &mut dyn FnMut(),
+    ) -> Result<(), Error> {
+        let largest = range.end().map_or_else(
+            || vec![keyspace.get().saturating_add(1)],
+            |end| keyspace.internal_key(end).to_vec(),
+        );
+        let span = KeySpan {
+            smallest: keyspace.internal_key(range.start()).to_vec(),
+            largest,
+        };
+        self.handle.core.compact_range(&span, progress)
     }
 
     /// Figures for people and dashboards.

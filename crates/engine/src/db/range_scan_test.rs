@@ -75,3 +75,33 @@ fn a_scan_does_not_step_through_what_was_deleted() {
         assert!(blocks < 100, "{blocks} blocks for one item, {direction:?}");
     }
 }
+
+#[test]
+fn a_compacted_range_is_in_the_last_level_alone() {
+    let (_, engine) = engine();
+    let mut version = 0;
+    for _ in 0..3 {
+        for number in 0..200 {
+            version += 1;
+            let at = Version::from_u64(version);
+            write(&engine, |batch| {
+                batch.put(SPACE, &key(0, number), &[7; 100], at)
+            });
+        }
+        engine.flush().unwrap();
+    }
+    engine.set_retention(crate::Retention {
+        horizon: Version::MAX,
+        pins: Vec::new(),
+    });
+    let mut steps = 0;
+    engine
+        .compact_range(SPACE, &KeyRange::all(), &mut || steps += 1)
+        .unwrap();
+    assert!(steps > 0);
+    let levels = engine.stats().levels;
+    let (last, above) = levels.split_last().unwrap();
+    assert!(last.table_count > 0 && above.iter().all(|level| level.table_count == 0));
+    assert_eq!(engine.verify().unwrap().entry_count, 200);
+    assert_eq!(count(&engine, Direction::Forward), 200);
+}

@@ -7,13 +7,15 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "proto/nokv/v1/frame.proto",
     "proto/nokv/v1/namespace.proto",
     "proto/nokv/v1/bodies.proto",
     "proto/nokv/v1/admin.proto",
     "proto/nokv/v1/nouns.proto",
+    "proto/nokv/v1/quotas.proto",
     "proto/nokv/v1/snapshots.proto",
+    "proto/nokv/v1/watch.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -19,6 +19,7 @@ mod connect;
 mod endpoint;
 mod file;
 mod link;
+mod quotas;
 mod remote;
 mod session;
 mod snapshots;
@@ -26,15 +27,17 @@ mod status;
 mod transport;
 mod tree;
 mod walk;
+mod watch;
 
 pub use client::Client;
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
 pub use nokv_namespace::{
-    BodyStorage, BodySummary, Changed, Content, DirEntry, Durability, Expect, Follow, Lease, Mount,
-    NewAttributes, NewSnapshot, Node, Page, Parents, Publish, PublishItem, Published, Remove,
-    Removed, RenameMode, Renamed, Session, SessionState, SetAttributes, SetTime, Snapshot,
-    SnapshotState, Usage,
+    BodyStorage, BodySummary, Change, ChangeKind, Changed, ChangedPlace, Content, DirEntry,
+    Durability, Expect, Follow, Lease, Left, Mount, NewAttributes, NewSnapshot, Node, Page,
+    Parents, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState,
+    QuotaUsage, Remove, Removed, RenameMode, Renamed, Room, Session, SessionState, SetAttributes,
+    SetTime, Snapshot, SnapshotState, Usage,
 };
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use status::Status;
@@ -43,3 +46,4 @@ pub use tree::{
     PutReport, Skipped, WriteOptions,
 };
 pub use walk::{Walk, WalkEntry};
+pub use watch::{Cursor, Depth, Watch};

@@ -255,7 +255,10 @@ impl Remote {
             Some(Method::PutBlock(_) | Method::GetBlock(_)) => {
                 (Kind::Repeatable, &self.blocks, Patience::Deadline)
             }
-            Some(Method::Collect(_) | Method::Usage(_)) => {
+            Some(Method::SetQuota(_) | Method::RemoveQuota(_)) => {
+                (Kind::Change, &self.metadata, Patience::Unlimited)
+            }
+            Some(Method::Collect(_) | Method::Usage(_) | Method::CheckQuota(_)) => {
                 (Kind::Repeatable, &self.metadata, Patience::Unlimited)
             }
             Some(
@@ -268,7 +271,11 @@ impl Remote {
                 | Method::CloseSession(_)
                 | Method::Status(_)
                 | Method::ListMounts(_)
-                | Method::ListSnapshots(_),
+                | Method::ListSnapshots(_)
+                | Method::GetQuota(_)
+                | Method::ListQuotas(_)
+                | Method::Room(_)
+                | Method::Watch(_),
             )
             | None => (Kind::Repeatable, &self.metadata, Patience::Deadline),
         }

@@ -36,19 +36,20 @@ mod spot;
 mod walk;
 
 pub use api::{
-    BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed, ChangedPlace,
-    CheckReport, Content, Context, DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind, DirEntry,
-    Expect, Follow, Lease, Left, Mount, NewAttributes, NewSnapshot, Node, Options,
-    PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem, ProblemKind, Publish,
-    PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState, QuotaUsage, Reclaimed,
-    Remove, Removed, RenameMode, Renamed, Room, Scope, Session, SessionState, SetAttributes,
-    SetTime, SetXattr, Snapshot, SnapshotState, Target, Usage, View,
+    Announced, BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed,
+    ChangedPlace, CheckReport, Content, Context, DIFFERENCES_MAX, DiffPage, Difference,
+    DifferenceKind, DirEntry, Expect, FeedPage, Follow, Lease, Left, Mount, NewAttributes,
+    NewSnapshot, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem,
+    ProblemKind, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState,
+    QuotaUsage, Reclaimed, Remove, Removed, RenameMode, Renamed, Room, Scope, Session,
+    SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target, Usage, View,
 };
 pub use api::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;
+pub use operations::Feed;
 pub use operations::{
     SESSION_TTL_MS_MAX, SNAPSHOT_LEASE_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX,
     XATTRS_MAX,

@@ -3,8 +3,8 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    admin, cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, rm, snapshot, stat,
-    status, tree, up,
+    admin, cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, quota, rm, snapshot,
+    stat, status, tree, up, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -201,6 +201,10 @@ pub(crate) enum Command {
     Tree(tree::Arguments),
     /// Keep a directory as it is under a name
     Snapshot(snapshot::Arguments),
+    /// Limit what directories may hold
+    Quota(quota::Arguments),
+    /// Tell what changes, as it changes
+    Watch(watch::Arguments),
     /// Collect what nothing names any more
     Gc(gc::Arguments),
     /// Show how the store is

@@ -94,6 +94,20 @@ pub fn kind_from_wire(field: &str, kind: i32, device: u64) -> Result<NodeKind, F
     })
 }
 
+/// A kind and its device number.
+#[must_use]
+pub const fn kind_to_wire(kind: NodeKind) -> (v1::NodeKind, u64) {
+    match kind {
+        NodeKind::File => (v1::NodeKind::File, 0),
+        NodeKind::Directory => (v1::NodeKind::Directory, 0),
+        NodeKind::Symlink => (v1::NodeKind::Symlink, 0),
+        NodeKind::Fifo => (v1::NodeKind::Fifo, 0),
+        NodeKind::Socket => (v1::NodeKind::Socket, 0),
+        NodeKind::CharDevice(device) => (v1::NodeKind::CharDevice, device),
+        NodeKind::BlockDevice(device) => (v1::NodeKind::BlockDevice, device),
+    }
+}
+
 /// The failure that a peer sent. A reason of a newer version becomes [`Reason::Io`], which promises
 /// nothing.
 #[must_use]
@@ -126,15 +140,7 @@ impl From<Failure> for v1::Response {
 
 impl From<Attributes> for v1::Attributes {
     fn from(attributes: Attributes) -> Self {
-        let (kind, device) = match attributes.kind {
-            NodeKind::File => (v1::NodeKind::File, 0),
-            NodeKind::Directory => (v1::NodeKind::Directory, 0),
-            NodeKind::Symlink => (v1::NodeKind::Symlink, 0),
-            NodeKind::Fifo => (v1::NodeKind::Fifo, 0),
-            NodeKind::Socket => (v1::NodeKind::Socket, 0),
-            NodeKind::CharDevice(device) => (v1::NodeKind::CharDevice, device),
-            NodeKind::BlockDevice(device) => (v1::NodeKind::BlockDevice, device),
-        };
+        let (kind, device) = kind_to_wire(attributes.kind);
         Self {
             kind: kind.into(),
             device,

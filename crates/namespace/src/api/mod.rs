@@ -40,4 +40,4 @@ pub use quota::{Left, Quota, QuotaCheck, QuotaLimits, QuotaState, QuotaUsage, Ro
 pub use session::{Reclaimed, Session, SessionState};
 pub use snapshot::{Lease, NewSnapshot, Snapshot, SnapshotState};
 pub use target::{Follow, Place, Target};
-pub use watch::{Change, ChangeKind, ChangePage, ChangedPlace, Scope};
+pub use watch::{Announced, Change, ChangeKind, ChangePage, ChangedPlace, FeedPage, Scope};

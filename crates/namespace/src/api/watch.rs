@@ -1,6 +1,6 @@
 //! What watchers hear.
 
-use nokv_types::{BranchId, Generation, Name, NodeId, NodeKind, NsPath, Version};
+use nokv_types::{BranchId, Generation, MountId, Name, NodeId, NodeKind, NsPath, Version};
 
 /// What a watcher listens to. Answered at each change's own version: a change is heard if it was in
 /// scope when it happened, wherever its directory is now.
@@ -83,6 +83,49 @@ pub struct Change {
 pub struct ChangePage {
     /// In commit order, whole commands.
     pub changes: Vec<Change>,
+    /// The cursor to continue at.
+    pub through: Version,
+}
+
+/// One change, and where it happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Announced {
+    /// The mount.
+    pub mount: MountId,
+    /// The change.
+    pub change: Change,
+    /// Every directory of the trunk that it happened below, and the node itself if it is of the
+    /// trunk: the trees in whose scope it is.
+    pub below: Vec<NodeId>,
+}
+
+impl Announced {
+    /// Whether who listens so hears it.
+    #[must_use]
+    pub fn is_in(&self, mount: MountId, scope: Scope) -> bool {
+        let is_near = |node| self.near().any(|near| near == node);
+        self.mount == mount
+            && match scope {
+                Scope::Mount => true,
+                Scope::Tree(top) => self.below.contains(&top),
+                Scope::Node(node) => is_near(node),
+            }
+    }
+
+    /// The nodes of the trunk in whose [`Scope::Node`] it is.
+    pub fn near(&self) -> impl Iterator<Item = NodeId> {
+        let change = &self.change;
+        let places = [&change.from, &change.to].into_iter().flatten();
+        let near = places.map(|place| place.directory).chain([change.node]);
+        near.filter(|_| change.branch == BranchId::TRUNK)
+    }
+}
+
+/// A part of the changes of all mounts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FeedPage {
+    /// In commit order, whole commands.
+    pub announced: Vec<Announced>,
     /// The cursor to continue at.
     pub through: Version,
 }

@@ -33,4 +33,5 @@ mod xattrs;
 pub(crate) use quotas::Begun;
 pub use sessions::SESSION_TTL_MS_MAX;
 pub use snapshots::SNAPSHOT_LEASE_MS_MAX;
+pub use watch::Feed;
 pub use xattrs::{XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX, XATTRS_MAX};

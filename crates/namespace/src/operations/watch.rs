@@ -9,12 +9,17 @@
 
 use crate::failure::{from_shard, malformed};
 use crate::reader::Reader;
-use crate::records::event::{At, Event, EventKind, Events};
+use crate::records::event::{Event, EventKind, Events};
+use crate::records::system;
 use crate::spot::Spot;
-use crate::walk::Source;
-use crate::{Change, ChangeKind, ChangePage, ChangedPlace, Namespace, Scope};
+use crate::{Announced, Change, ChangeKind, ChangePage, ChangedPlace, FeedPage, Namespace, Scope};
 use nokv_shard::{Key, LogPage};
-use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason, Version};
+use nokv_types::{
+    BranchId, Failure, MountId, Name, NodeId, NodeKind, NsPath, PATH_COMPONENTS_MAX, Reason,
+    Version,
+};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Namespace {
@@ -34,38 +39,23 @@ impl Namespace {
         after: Version,
         limit: usize,
     ) -> Result<ChangePage, Failure> {
-        let root = self.root(mount)?;
-        let page = self
-            .shard()
-            .log_after(after, limit.max(1))
-            .map_err(from_shard)?;
-        let LogPage { records, through } = page.ok_or_else(|| compacted(after))?;
-        let mut changes = Vec::new();
-        for record in records {
-            if record.events.is_empty() {
-                continue;
-            }
-            let events = Events::decode(&record.events).map_err(|flaw| {
-                malformed(&Key::new(nokv_engine::Keyspace::new(240), b"events"), &flaw)
-            })?;
-            if events.mount != mount {
-                continue;
-            }
-            let listener = Listener {
-                namespace: self,
-                root,
-                scope,
-                version: record.version,
-            };
-            for event in events.events {
-                changes.extend(listener.hear(event)?);
-            }
+        self.root(mount)?;
+        let page = self.feed().next(after, limit)?;
+        let heard = page.announced.into_iter();
+        let heard = heard.filter(|announced| announced.is_in(mount, scope));
+        Ok(ChangePage {
+            changes: heard.map(|announced| announced.change).collect(),
+            through: page.through,
+        })
+    }
+
+    /// The changes of all mounts, to be told to many who listen.
+    #[must_use]
+    pub fn feed(&self) -> Feed {
+        Feed {
+            namespace: self.clone(),
+            chains: FxHashMap::default(),
         }
-        // Asked after reading: what was forgotten meanwhile would have been read as absent.
-        if after < self.pruned() {
-            return Err(compacted(after));
-        }
-        Ok(ChangePage { changes, through })
     }
 
     /// Waits for a command after `version`, at most `timeout`; returns the newest version either
@@ -83,118 +73,194 @@ fn compacted(after: Version) -> Failure {
     )
 }
 
-/// Judges the events of one command.
-struct Listener<'a> {
-    namespace: &'a Namespace,
+/// Reads the log and says of each change where it happened, once for all who listen.
+pub struct Feed {
+    namespace: Namespace,
+    /// Where directories of the trunk are, with the version of the last move of a directory then:
+    /// as long as that is the last, they are there.
+    chains: FxHashMap<(MountId, NodeId), (Version, Arc<Chain>)>,
+}
+
+/// A directory and what it is in, innermost first.
+struct Chain {
+    /// Those of the trunk.
+    directories: Vec<NodeId>,
+    /// From the root of the mount; `None` in a removed tree, or when longer than a path may be.
+    path: Option<NsPath>,
+}
+
+/// Where an event is judged.
+#[derive(Clone, Copy)]
+struct At {
+    mount: MountId,
     root: NodeId,
-    scope: Scope,
     version: Version,
 }
 
-impl Listener<'_> {
-    fn hear(&self, event: Event) -> Result<Option<Change>, Failure> {
-        let before = self.reader(self.version.previous());
-        let after = self.reader(self.version);
-        let in_trunk = event.branch == BranchId::TRUNK;
-        let spot = |reader: Reader<'_>, node| Spot::live(node, event.branch, reader.at);
-        let from = event.from.as_ref().map(|at| spot(before, at.0));
-        // A directory that was changed by node is where its own record says.
-        let to = match (&event.to, event.node_kind) {
-            (None, NodeKind::Directory) if from.is_none() => Some(spot(after, event.node)),
-            (to, _) => to.as_ref().map(|at| spot(after, at.0)),
-        };
-        let heard = match self.scope {
-            Scope::Mount => true,
-            Scope::Node(node) => {
-                in_trunk
-                    && (event.node == node
-                        || [&event.from, &event.to]
-                            .into_iter()
-                            .flatten()
-                            .any(|at| at.0 == node))
+impl Feed {
+    /// The changes after the cursor `after`, from about `limit` commands.
+    ///
+    /// **Errors**: `Compacted`, as [`Namespace::changes`].
+    pub fn next(&mut self, after: Version, limit: usize) -> Result<FeedPage, Failure> {
+        let page = self
+            .namespace
+            .shard()
+            .log_after(after, limit.max(1))
+            .map_err(from_shard)?;
+        let LogPage { records, through } = page.ok_or_else(|| compacted(after))?;
+        let mut announced = Vec::new();
+        for record in records {
+            if record.events.is_empty() {
+                continue;
             }
-            Scope::Tree(top) => {
-                in_trunk && event.node == top
-                    || self.below(before, from, top)?
-                    || self.below(after, to, top)?
+            let events = Events::decode(&record.events).map_err(|flaw| {
+                malformed(&Key::new(nokv_engine::Keyspace::new(240), b"events"), &flaw)
+            })?;
+            let mount = events.mount;
+            // What happened in a mount that is retired is heard by nobody.
+            let Ok(root) = self.namespace.root(mount) else {
+                continue;
+            };
+            let at = At {
+                mount,
+                root,
+                version: record.version,
+            };
+            for event in events.events {
+                announced.push(self.announce(at, event)?);
             }
-        };
-        if !heard {
-            return Ok(None);
         }
-        let kind = match event.kind {
-            EventKind::Created => ChangeKind::Created,
-            EventKind::Removed => ChangeKind::Removed,
-            EventKind::Renamed => ChangeKind::Renamed,
-            EventKind::Published => ChangeKind::Published,
-            EventKind::Attributes => ChangeKind::Attributes,
-            EventKind::Xattr => ChangeKind::Xattr,
-            EventKind::Exchanged => ChangeKind::Exchanged,
-            EventKind::Snapshot => ChangeKind::Snapshot,
-            EventKind::Branched => ChangeKind::Branched,
-            EventKind::SnapshotRemoved => ChangeKind::SnapshotRemoved,
-            EventKind::Quota => ChangeKind::Quota,
+        // Asked after reading: what was forgotten meanwhile would have been read as absent.
+        if after < self.namespace.pruned() {
+            return Err(compacted(after));
+        }
+        Ok(FeedPage { announced, through })
+    }
+
+    fn announce(&mut self, at: At, event: Event) -> Result<Announced, Failure> {
+        let (before, after) = (at.version.previous(), at.version);
+        let branch = event.branch;
+        let mut below = Vec::new();
+        if branch == BranchId::TRUNK {
+            below.push(event.node);
+        }
+        let nowhere = event.from.is_none() && event.to.is_none();
+        // A directory that was changed by node is where its own record says.
+        if nowhere && event.node_kind == NodeKind::Directory {
+            let chain = self.chain(at, Spot::live(event.node, branch, after))?;
+            below.extend(&chain.directories);
+        }
+        let mut place = |place: Option<(NodeId, Name)>, version| {
+            let Some((directory, name)) = place else {
+                return Ok::<_, Failure>(None);
+            };
+            let chain = self.chain(at, Spot::live(directory, branch, version))?;
+            below.extend(&chain.directories);
+            let path = chain.path.as_ref().and_then(|path| path.join(&name).ok());
+            Ok(Some(ChangedPlace {
+                directory,
+                name,
+                path,
+            }))
         };
-        Ok(Some(Change {
-            version: self.version,
-            branch: event.branch,
-            kind,
+        let from = place(event.from, before)?;
+        let to = place(event.to, after)?;
+        below.sort_unstable();
+        below.dedup();
+        let change = Change {
+            version: at.version,
+            branch,
+            kind: kind(event.kind),
             node: event.node,
             node_kind: event.node_kind,
             generation: event.generation,
             size: event.size,
-            from: self.place(before, event.branch, event.from)?,
-            to: self.place(after, event.branch, event.to)?,
+            from,
+            to,
             displaced: event.displaced,
-        }))
+        };
+        Ok(Announced {
+            mount: at.mount,
+            change,
+            below,
+        })
     }
 
-    fn reader(&self, at: Version) -> Reader<'_> {
-        Reader {
-            at,
+    /// Where a directory is at its version.
+    fn chain(&mut self, at: At, directory: Spot) -> Result<Arc<Chain>, Failure> {
+        let reader = Reader {
+            at: directory.at,
             moves: None,
             ..self.namespace.newest_reader()
-        }
-    }
-
-    fn below(
-        &self,
-        mut reader: Reader<'_>,
-        directory: Option<Spot>,
-        top: NodeId,
-    ) -> Result<bool, Failure> {
-        let mut current = directory;
-        for _ in 0..ANCESTORS_MAX {
-            match current {
-                None => return Ok(false),
-                Some(directory) if directory.is_trunk() && directory.node == top => {
-                    return Ok(true);
-                }
-                Some(directory) => current = Source::parent(&mut reader, directory)?,
-            }
-        }
-        Ok(false)
-    }
-
-    fn place(
-        &self,
-        reader: Reader<'_>,
-        branch: BranchId,
-        at: Option<At>,
-    ) -> Result<Option<ChangedPlace>, Failure> {
-        let Some((directory, name)) = at else {
-            return Ok(None);
         };
-        let root = Spot::trunk(self.root, reader.at);
-        let parent = reader.path_of(root, Spot::live(directory, branch, reader.at))?;
-        let path = parent.and_then(|parent| parent.join(&name).ok());
-        Ok(Some(ChangedPlace {
-            directory,
-            name,
-            path,
-        }))
+        if !directory.is_trunk() {
+            return Ok(Arc::new(walk_up(reader, at.root, directory)?));
+        }
+        let moved = reader.stored(&system::topology(at.mount))?;
+        let moved = moved.map_or(Version::ZERO, |found| found.version);
+        let key = (at.mount, directory.node);
+        if let Some((known, chain)) = self.chains.get(&key)
+            && *known == moved
+        {
+            return Ok(Arc::clone(chain));
+        }
+        let chain = Arc::new(walk_up(reader, at.root, directory)?);
+        if self.chains.len() >= CHAINS_MAX {
+            self.chains.clear();
+        }
+        self.chains.insert(key, (moved, Arc::clone(&chain)));
+        Ok(chain)
+    }
+}
+
+fn walk_up(reader: Reader<'_>, root: NodeId, start: Spot) -> Result<Chain, Failure> {
+    let mut chain = Chain {
+        directories: Vec::new(),
+        path: None,
+    };
+    let mut names = Vec::new();
+    let mut current = start;
+    for _ in 0..ANCESTORS_MAX {
+        if current.is_trunk() {
+            chain.directories.push(current.node);
+        }
+        let Some(found) = reader.node_record(current)? else {
+            return Ok(chain);
+        };
+        match reader.parent_of(current, &found.record)? {
+            Some((parent, name)) => {
+                names.push(name);
+                current = parent;
+            }
+            None => break,
+        }
+    }
+    if current.is_trunk() && current.node == root && names.len() <= PATH_COMPONENTS_MAX {
+        let mut names = names.iter().rev();
+        chain.path = names
+            .try_fold(NsPath::root(), |path, name| path.join(name))
+            .ok();
+    }
+    Ok(chain)
+}
+
+const fn kind(kind: EventKind) -> ChangeKind {
+    match kind {
+        EventKind::Created => ChangeKind::Created,
+        EventKind::Removed => ChangeKind::Removed,
+        EventKind::Renamed => ChangeKind::Renamed,
+        EventKind::Published => ChangeKind::Published,
+        EventKind::Attributes => ChangeKind::Attributes,
+        EventKind::Xattr => ChangeKind::Xattr,
+        EventKind::Exchanged => ChangeKind::Exchanged,
+        EventKind::Snapshot => ChangeKind::Snapshot,
+        EventKind::Branched => ChangeKind::Branched,
+        EventKind::SnapshotRemoved => ChangeKind::SnapshotRemoved,
+        EventKind::Quota => ChangeKind::Quota,
     }
 }
 
 /// Most ancestors that are followed, as for renames.
 const ANCESTORS_MAX: usize = 1 << 20;
+/// Directories whose place a feed remembers: some hundred KiB.
+const CHAINS_MAX: usize = 4096;

@@ -9,6 +9,8 @@
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.
 //! - [`snapshots`]: the past, by name, by version, by time.
+//! - [`quotas`]: limits, met and shown.
+//! - [`watch`]: each change once, in order, across kills.
 //! - [`help`]: every command has examples; completions are made.
 #![expect(
     clippy::disallowed_methods,
@@ -26,9 +28,11 @@ mod damage;
 mod help;
 mod kill;
 mod program;
+mod quotas;
 mod random;
 mod round_trip;
 mod s3;
 mod snapshots;
 mod tree;
+mod watch;
 mod weed;

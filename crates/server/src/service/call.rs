@@ -4,7 +4,7 @@
 //! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
-use super::{admin, bodies, changes, reads, snapshots};
+use super::{admin, bodies, changes, quotas, reads, snapshots, watch};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -188,7 +188,15 @@ impl Service {
             Method::RenewSnapshot(ask) => snapshots::renew(inner, ask),
             Method::RemoveSnapshot(ask) => snapshots::remove(inner, ask),
             Method::ListSnapshots(ask) => snapshots::list(inner, ask),
-            Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) => Err(internal()),
+            Method::SetQuota(ask) => quotas::set(inner, ask),
+            Method::RemoveQuota(ask) => quotas::remove(inner, ask),
+            Method::GetQuota(ask) => quotas::get(inner, ask),
+            Method::ListQuotas(ask) => quotas::list(inner, ask),
+            Method::CheckQuota(ask) => quotas::check(inner, ask),
+            Method::Room(ask) => quotas::room(inner, ask),
+            Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
+                Err(internal())
+            }
         }
     }
 
@@ -197,6 +205,7 @@ impl Service {
             Method::PutBlock(ask) => bodies::put_block(&self.inner, ask).await,
             Method::GetBlock(ask) => bodies::get_block(&self.inner, ask).await,
             Method::Collect(ask) => admin::collect(&self.inner, ask).await,
+            Method::Watch(ask) => watch::watch(&self.inner, ask).await,
             _ => Err(internal()),
         }
     }
@@ -267,7 +276,9 @@ fn lane(method: &Method) -> Lane {
         | Method::Link(_)
         | Method::Rename(_)
         | Method::Remove(_)
-        | Method::SetAttributes(_) => Lane::Inline,
+        | Method::SetAttributes(_)
+        | Method::GetQuota(_)
+        | Method::Room(_) => Lane::Inline,
         Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),
         Method::ReadPlan(ask) => inline_if(ask.targets.len() <= INLINE_ITEMS_MAX),
         Method::Publish(ask) => inline_if(ask.items.len() <= INLINE_ITEMS_MAX),
@@ -279,8 +290,14 @@ fn lane(method: &Method) -> Lane {
         | Method::CreateSnapshot(_)
         | Method::RenewSnapshot(_)
         | Method::RemoveSnapshot(_)
-        | Method::ListSnapshots(_) => Lane::Blocking,
-        Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) => Lane::Waiting,
+        | Method::ListSnapshots(_)
+        | Method::SetQuota(_)
+        | Method::RemoveQuota(_)
+        | Method::ListQuotas(_)
+        | Method::CheckQuota(_) => Lane::Blocking,
+        Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
+            Lane::Waiting
+        }
     }
 }
 

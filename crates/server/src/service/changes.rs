@@ -21,6 +21,8 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::Publish(ask) => &mut ask.context,
         Method::CreateSnapshot(ask) => &mut ask.context,
         Method::RenewSnapshot(ask) => &mut ask.context,
+        Method::SetQuota(ask) => &mut ask.context,
+        Method::RemoveQuota(ask) => &mut ask.context,
         _ => return false,
     };
     let context = context.get_or_insert_default();

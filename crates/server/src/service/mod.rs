@@ -12,7 +12,7 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`bodies`], [`snapshots`], [`admin`], [`sync`], [`maintenance`].
+//! [`bodies`], [`snapshots`], [`quotas`], [`watch`], [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;
@@ -20,12 +20,16 @@ mod call;
 mod changes;
 mod maintenance;
 pub(crate) mod marker;
+mod quotas;
 mod reads;
 #[cfg(test)]
 mod service_test;
 mod snapshots;
 mod store;
 mod sync;
+mod watch;
+#[cfg(test)]
+mod watch_test;
 
 pub(crate) use call::Applied;
 pub use call::{Caller, Lane};

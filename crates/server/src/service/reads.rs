@@ -114,7 +114,7 @@ fn plan_one(inner: &Inner, view: &View, target: v1::Target) -> v1::ReadPlanResul
 
 /// The view of a request, with the default mount in the place of 0, and the version of a snapshot
 /// in the place of its name: looked up in every call, so that none reads it after its lease.
-fn view(inner: &Inner, message: Option<v1::View>) -> Result<View, Failure> {
+pub(super) fn view(inner: &Inner, message: Option<v1::View>) -> Result<View, Failure> {
     let name = message.as_ref().map_or("", |view| view.snapshot.as_str());
     let name = match name {
         "" => None,

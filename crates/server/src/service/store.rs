@@ -9,6 +9,7 @@
 use super::maintenance::Maintenance;
 use super::marker::{self, IsNew};
 use super::sync::SyncGroup;
+use super::watch::Hub;
 use crate::identity::{self, Identity, io_failure};
 use crate::store_lock::StoreLock;
 use crate::{Create, ObjectsCheck, ObjectsConfig, StoreConfig};
@@ -51,6 +52,7 @@ pub(super) struct Inner {
     pub(super) blocks: Arc<dyn BlockStore>,
     pub(super) collector: Collector,
     pub(super) sync: SyncGroup,
+    pub(super) hub: Hub,
     pub(super) sessions_seen: Mutex<HashMap<SessionId, Duration>>,
     pub(super) request_count: AtomicU64,
     pub(super) started: Duration,
@@ -120,6 +122,7 @@ impl Service {
         let inner = Inner {
             collector,
             sync: SyncGroup::new(move || synced.sync()),
+            hub: Hub::default(),
             env,
             dir,
             store_id: prepared.store_id,
@@ -170,6 +173,11 @@ impl Service {
         &self.inner.env
     }
 
+    /// Ends the waiting of all who watch, and has nobody wait any more.
+    pub(crate) fn stop_watches(&self) {
+        self.inner.hub.stop();
+    }
+
     /// Closes the store: refuses new requests, stops background work, syncs, releases the lock.
     /// Closing twice succeeds.
     ///
@@ -179,6 +187,7 @@ impl Service {
         if self.inner.is_closing.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.stop_watches();
         let maintenance = self.inner.maintenance.lock().take();
         if let Some(maintenance) = maintenance {
             maintenance.stop().await;

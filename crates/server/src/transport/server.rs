@@ -107,6 +107,7 @@ impl Server {
     /// **Errors**: those of closing the store.
     pub async fn stop(mut self) -> Result<(), Failure> {
         self.stop.send_replace(true);
+        self.service.stop_watches();
         while self.listeners.join_next().await.is_some() {}
         remove_unix(self.service.dir());
         let slots = Arc::clone(&self.connections.slots);

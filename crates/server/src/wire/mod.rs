@@ -4,11 +4,13 @@
 //! a round trip changes nothing (tested); what is not valid becomes a failure that names the field.
 //!
 //! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`],
-//! [`snapshot`].
+//! [`snapshot`], [`quota`], [`change`].
 
 mod ask;
+mod change;
 mod node;
 mod publish;
+mod quota;
 mod snapshot;
 #[cfg(test)]
 mod wire_test;
@@ -19,6 +21,11 @@ pub use ask::{
     place_to_wire, remove_mode, remove_mode_to_wire, rename_mode, rename_mode_to_wire, target,
     target_to_wire, view, view_to_wire,
 };
+pub use change::{change, change_to_wire};
 pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};
 pub use publish::{publish, publish_to_wire, published, published_to_wire};
+pub use quota::{
+    limits, limits_to_wire, quota, quota_check, quota_to_wire, quota_usage_to_wire, room,
+    room_to_wire,
+};
 pub use snapshot::{lease_ms, snapshot, snapshot_to_wire};

@@ -46,6 +46,7 @@ pub use api::{
 };
 pub use api::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
+    Restored, Undone,
 };
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;

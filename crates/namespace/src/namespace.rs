@@ -218,7 +218,7 @@ impl Namespace {
     }
 
     /// Where paths begin: the root of a mount, or of a branch of it.
-    fn root_spot(
+    pub(crate) fn root_spot(
         &self,
         reader: &Reader<'_>,
         mount: MountId,

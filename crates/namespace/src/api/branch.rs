@@ -20,3 +20,25 @@ pub struct Branch {
     /// The version of the command that answers this: of the making, or of the reading.
     pub version: Version,
 }
+
+/// Answer of putting the past in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restored {
+    /// The version of the change; undoing it brings back what was there.
+    pub version: Version,
+    /// What is there now.
+    pub node: NodeId,
+    /// The branch that a directory is now.
+    pub branch: Option<BranchId>,
+    /// What was there before.
+    pub displaced: Option<NodeId>,
+}
+
+/// Answer of taking a command back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Undone {
+    /// The version of the change; undoing it does again what was undone.
+    pub version: Version,
+    /// Names and nodes that changed.
+    pub changes: u64,
+}

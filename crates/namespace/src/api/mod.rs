@@ -20,7 +20,7 @@ mod snapshot;
 mod target;
 mod watch;
 
-pub use branch::Branch;
+pub use branch::{Branch, Restored, Undone};
 pub use change::{
     Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, SetXattr, Usage,
 };

@@ -14,7 +14,7 @@ use crate::records::{counter, object, orphan, system};
 use crate::spot::{Child, Spot};
 use crate::{Context, Namespace, Reclaimed};
 use nokv_engine::{Direction, KeyRange};
-use nokv_shard::{Command, Durability, Error, Key, Write};
+use nokv_shard::{Check, Command, Durability, Error, Key, Write};
 use nokv_types::{BlockId, BranchId, Failure, Name, NodeId, SessionId, TimeNanos, Version};
 
 /// Entries taken apart by one command.
@@ -225,6 +225,12 @@ impl Namespace {
             let reader = self.newest_reader();
             let spot = Spot::live(directory, branch, reader.at);
             let mut plan = Plan::new(reader, &context, spot, self.shard(), &self.inner.ids);
+            // Somebody may have brought the directory back.
+            let key = orphan::key(directory, branch);
+            if reader.stored(&key)?.is_none() {
+                return Ok(0);
+            }
+            plan.check(Check::UnchangedSince(key, reader.at));
             // With the branch go its orphans.
             let gone =
                 !spot.is_trunk() && layers::read(self.engine(), branch, reader.at)?.is_none();

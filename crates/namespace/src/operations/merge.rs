@@ -9,19 +9,19 @@
 //! - after a merge the branch rests on the version of the merge and has no records of its own: it
 //!   shows what its target shows. What it was stays readable like all of the past.
 
-use super::merge_plan::{Decision, ThreeWay, hangs_in, record, xattrs};
+use super::merge_plan::{Decision, Ends, ThreeWay, hangs_in, record, xattrs};
 use super::read::find_spot;
 use super::side::Side;
 use super::touched::Touched;
 use crate::failure::{from_engine, invalid, malformed};
 use crate::fingerprint::Fingerprint;
 use crate::layers::Layer;
-use crate::plan::{Plan, Topology};
+use crate::plan::{BranchEnd, NewBranch, Plan, Topology};
 use crate::reader::Reader;
 use crate::records::event::EventKind;
 use crate::records::{
     COUNTER, DirectoryPlace, ENTRY, Moment, NAMES, NODE, NodeRecord, ORPHAN, XATTR, branch,
-    branch_prefix, is_whiteout, spot_at, stored_value, xattr,
+    branch_prefix, counter, is_whiteout, spot_at,
 };
 use crate::spot::{Child, Met, Spot};
 use crate::{Context, Follow, MergeOutcome, MergeRun, Merged, Namespace, OnConflict, Target};
@@ -30,6 +30,7 @@ use nokv_engine::{Direction, KeyRange};
 use nokv_shard::{Check, Key, Write, prefix_end};
 use nokv_types::{BranchId, Failure, Name, NodeId, Reason, Version};
 use rustc_hash::FxHashSet;
+use std::collections::BTreeMap;
 
 impl Namespace {
     /// Merges a branch into the directory that it was made from (which may have moved since). One
@@ -181,23 +182,25 @@ fn three_way<'a>(
         base: Side::new(at_base, base),
         ours: Side::new(reader, ours),
         theirs: Side::new(reader, theirs),
+        ends: Ends::Never,
     };
     Ok((three, theirs.branch))
 }
 
 /// A merge on its way into a plan.
-struct Merge<'p, 'a> {
-    plan: &'p mut Plan<'a>,
-    three: ThreeWay<'a>,
+pub(super) struct Merge<'p, 'a> {
+    pub(super) plan: &'p mut Plan<'a>,
+    pub(super) three: ThreeWay<'a>,
 }
 
 impl Merge<'_, '_> {
-    fn apply(&mut self, decision: &Decision) -> Result<(), Failure> {
+    pub(super) fn apply(mut self, decision: &Decision) -> Result<(), Failure> {
         self.plan.rests_on(Topology::Moves);
+        let hung = self.hung(decision)?;
         let links = decision.links(&self.three);
         let mut moved = Vec::new();
         for ((node, nested), delta) in &links {
-            if nested.is_none() {
+            if nested.is_none() && !hung.contains(node) {
                 self.node_with_names(*node, *delta, decision)?;
             }
         }
@@ -206,21 +209,68 @@ impl Merge<'_, '_> {
         }
         for ((directory, name), change) in &decision.names {
             let spot = self.three.ours.spot(*directory);
+            if let Some(before) = change.before.filter(|child| child.is_branch_root(&spot)) {
+                self.plan.unhang(&before, BranchEnd::Empty)?;
+            }
             let now = match &change.now {
                 None => None,
+                Some(child) if hung.contains(&child.node()) || self.is_past_branch(child)? => {
+                    let new = NewBranch {
+                        origin: child.spot,
+                        directory: spot,
+                        name: name.clone(),
+                    };
+                    self.plan.begin_branch(new)?;
+                    continue;
+                }
                 Some(child) => Some(self.arrives(spot, name, child, &mut moved)?),
             };
             self.plan.set_entry(spot, name, now)?;
         }
         for ((node, nested), delta) in links {
-            if nested.is_none() && delta < 0 {
+            if nested.is_none() && delta < 0 && !hung.contains(&node) {
                 self.may_go(node)?;
             }
         }
-        self.announce(decision)?;
+        self.announce(decision, &hung)?;
         moved
             .into_iter()
             .try_for_each(|directory| self.no_cycle(directory))
+    }
+
+    /// Directories of the past that come back whole: what was in them is not among the changes.
+    fn hung(&self, decision: &Decision) -> Result<FxHashSet<NodeId>, Failure> {
+        let mut hung = FxHashSet::default();
+        if self.three.ends == Ends::Never {
+            return Ok(hung);
+        }
+        for change in decision.names.values() {
+            let Some(child) = change.now.filter(Child::is_directory) else {
+                continue;
+            };
+            let inside = child.spot.same_chain(&self.three.theirs.root);
+            if !inside || record(&self.three.ours, child.node())?.is_some() {
+                continue;
+            }
+            let there = self.three.theirs.reader.counter(child.spot)?;
+            let told = decision.names.iter().filter(|((directory, _), change)| {
+                *directory == child.node() && change.now.is_some()
+            });
+            if there.sum(counter::ENTRIES) > i64::try_from(told.count()).unwrap_or(i64::MAX) {
+                hung.insert(child.node());
+            }
+        }
+        Ok(hung)
+    }
+
+    /// Whether it is the root of a branch that hangs here no more.
+    fn is_past_branch(&self, child: &Child) -> Result<bool, Failure> {
+        let theirs = &self.three.theirs;
+        if self.three.ends == Ends::Never || child.spot.same_chain(&theirs.root) {
+            return Ok(false);
+        }
+        let (engine, at) = (self.plan.reader.engine, self.plan.reader.at);
+        Ok(crate::layers::read(engine, child.spot.branch, at)?.is_none())
     }
 
     /// Makes a node that the target does not have, or counts its names.
@@ -288,21 +338,10 @@ impl Merge<'_, '_> {
         let spot = self.three.ours.spot(node);
         let wanted = xattrs(&self.three.theirs, node)?;
         let present = match record(&self.three.ours, node)? {
-            None => std::collections::BTreeMap::new(),
+            None => BTreeMap::new(),
             Some(_) => xattrs(&self.three.ours, node)?,
         };
-        for name in present.keys().filter(|name| !wanted.contains_key(*name)) {
-            self.plan
-                .erase(spot, |branch| xattr::key(node, branch, name))?;
-        }
-        for (name, value) in &wanted {
-            if present.get(name) != Some(value) {
-                let key = xattr::key(node, spot.branch, name);
-                let value = stored_value(spot.branch, value);
-                self.plan.write(Write::Put(key, value));
-            }
-        }
-        changed.xattrs = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        changed.xattrs = self.plan.write_xattrs(spot, &wanted, &present)?;
         Ok(())
     }
 
@@ -316,7 +355,9 @@ impl Merge<'_, '_> {
     ) -> Result<Child, Failure> {
         if hangs_in(child, &self.three.theirs) {
             self.plan.rehang(child.spot.branch, directory, name)?;
-            return Ok(*child);
+            let spot = Spot::live(child.node(), child.spot.branch, self.plan.reader.at);
+            let kind = child.kind;
+            return Ok(Child { kind, spot });
         }
         if !child.spot.same_chain(&self.three.theirs.root) {
             return Err(Failure::new(
@@ -377,9 +418,8 @@ impl Merge<'_, '_> {
         Ok(())
     }
 
-    fn announce(&mut self, decision: &Decision) -> Result<(), Failure> {
-        let mut left: std::collections::BTreeMap<NodeId, Vec<(NodeId, Name)>> =
-            std::collections::BTreeMap::new();
+    fn announce(&mut self, decision: &Decision, hung: &FxHashSet<NodeId>) -> Result<(), Failure> {
+        let mut left: BTreeMap<NodeId, Vec<(NodeId, Name)>> = BTreeMap::new();
         for (at, change) in &decision.names {
             if let Some(child) = change.before {
                 left.entry(child.node()).or_default().push(at.clone());
@@ -388,6 +428,10 @@ impl Merge<'_, '_> {
         let mut told = FxHashSet::default();
         for (at, change) in &decision.names {
             let Some(child) = change.now else { continue };
+            // Making a branch tells of it.
+            if hung.contains(&child.node()) || self.is_past_branch(&child)? {
+                continue;
+            }
             let from = left.get_mut(&child.node()).and_then(Vec::pop);
             let to = Some((self.three.ours.spot(at.0), at.1.clone()));
             let kind = match (&from, hangs_in(&child, &self.three.theirs)) {

@@ -8,12 +8,22 @@
 use super::diff::same_body;
 use super::side::{Identity, Side};
 use super::touched::Touched;
-use crate::records::NodeRecord;
+use crate::records::{NodeRecord, branch};
 use crate::spot::{Child, Met};
 use crate::{Conflict, ConflictKind, MERGE_CHANGES_MAX, OnConflict};
-use nokv_types::{Failure, Name, NodeId, NsPath, Reason};
+use bytes::Bytes;
+use nokv_types::{BranchId, Failure, Name, NodeId, NsPath, Reason};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether branches that hang in the target may end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ends {
+    /// They go on by themselves: a merge does not end them.
+    Never,
+    /// Those that never changed may.
+    Unchanged,
+}
 
 /// The three trees.
 pub(super) struct ThreeWay<'a> {
@@ -23,6 +33,7 @@ pub(super) struct ThreeWay<'a> {
     pub(super) ours: Side<'a>,
     /// The branch.
     pub(super) theirs: Side<'a>,
+    pub(super) ends: Ends,
 }
 
 /// A name of the target that changes.
@@ -97,7 +108,10 @@ impl Decision {
             now: theirs,
         };
         // A branch that hangs in the target may have gone on by itself.
-        let ends_branch = o.is_some_and(|(_, nested)| nested.is_some());
+        let ends_branch = match o {
+            Some((_, Some(branch))) => !three.may_end(branch)?,
+            _ => false,
+        };
         let gone =
             three.ours.path_of(directory)?.is_none() && three.base.path_of(directory)?.is_some();
         if gone {
@@ -294,7 +308,7 @@ impl Decision {
     /// A directory goes only with all that is in it.
     fn removed_directories(&mut self, three: &mut ThreeWay<'_>) -> Result<(), Failure> {
         loop {
-            let going = self.going();
+            let going = self.going(three);
             let mut held = Vec::new();
             for directory in &going {
                 let spot = three.ours.spot(*directory);
@@ -324,10 +338,12 @@ impl Decision {
     }
 
     /// Directories that lose their name and get no other.
-    fn going(&self) -> Vec<NodeId> {
+    fn going(&self, three: &ThreeWay<'_>) -> Vec<NodeId> {
         let mut going = BTreeSet::new();
         for change in self.names.values() {
-            if let Some(child) = change.before.filter(Child::is_directory) {
+            // The root of a branch goes with the branch.
+            let inside = |child: &Child| child.spot.same_chain(&three.ours.root);
+            if let Some(child) = change.before.filter(Child::is_directory).filter(inside) {
                 going.insert(child.node());
             }
         }
@@ -433,6 +449,12 @@ enum Of {
 }
 
 impl<'a> ThreeWay<'a> {
+    /// Whether a branch that hangs in the target may go: if it never changed.
+    fn may_end(&self, branch: BranchId) -> Result<bool, Failure> {
+        let key = branch::changes_key(branch);
+        Ok(self.ends == Ends::Unchanged && self.ours.reader.stored(&key)?.is_none())
+    }
+
     fn side(&self, of: Of) -> &Side<'a> {
         match of {
             Of::Base => &self.base,
@@ -465,17 +487,8 @@ fn same(
 }
 
 /// The extended attributes of a node.
-pub(super) fn xattrs(
-    side: &Side<'_>,
-    node: NodeId,
-) -> Result<BTreeMap<bytes::Bytes, bytes::Bytes>, Failure> {
-    let spot = side.spot(node);
-    let mut attributes = BTreeMap::new();
-    for name in side.reader.xattr_names(spot)? {
-        let value = side.reader.xattr(spot, &name)?.unwrap_or_default();
-        attributes.insert(name, value);
-    }
-    Ok(attributes)
+pub(super) fn xattrs(side: &Side<'_>, node: NodeId) -> Result<BTreeMap<Bytes, Bytes>, Failure> {
+    side.reader.xattrs(side.spot(node))
 }
 
 /// The record of a node on a side.

@@ -32,7 +32,7 @@ mod entries;
 mod nodes;
 mod state;
 
-pub(crate) use branches::NewBranch;
+pub(crate) use branches::{BranchEnd, NewBranch};
 pub(crate) use charges::size_of;
 pub(crate) use entries::taken;
 pub(crate) use nodes::check_mode;

@@ -5,10 +5,12 @@ use super::charges::Before;
 use super::state::{Plan, PlannedNode, Topology};
 use crate::failure::{contradiction, invalid};
 use crate::records::event::EventKind;
-use crate::records::{DirectoryPlace, NodeRecord, whiteout, xattr};
+use crate::records::{DirectoryPlace, NodeRecord, orphan, stored_value, whiteout, xattr};
 use crate::spot::{Child, Met, Spot};
+use bytes::Bytes;
 use nokv_shard::{Key, Write};
 use nokv_types::{BranchId, Failure, Name, NodeId, NodeKind, Reason};
+use std::collections::BTreeMap;
 
 /// Mode of parents that are made on the way.
 pub(crate) const PARENT_MODE: u32 = 0o755;
@@ -179,6 +181,11 @@ impl Plan<'_> {
         self.writable(spot)?;
         let own = self.reader.look_node(spot)?.own;
         self.unchanged(spot, NodeRecord::key(spot.node, spot.branch), own);
+        if record.is_directory() {
+            // An empty directory that was removed as a tree is to be taken apart no more.
+            let key = orphan::key(spot.node, spot.branch);
+            self.writes.push(Write::Delete(key));
+        }
         let planned = PlannedNode {
             is_directory: record.is_directory(),
             before: None,
@@ -232,6 +239,31 @@ impl Plan<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the plan has looked at a node, or taken it away.
+    pub(crate) fn is_planned(&self, spot: Spot) -> bool {
+        self.nodes.contains_key(&spot)
+    }
+
+    /// Gives a node these extended attributes instead of those; how many they are.
+    pub(crate) fn write_xattrs(
+        &mut self,
+        spot: Spot,
+        wanted: &BTreeMap<Bytes, Bytes>,
+        present: &BTreeMap<Bytes, Bytes>,
+    ) -> Result<u32, Failure> {
+        for name in present.keys().filter(|name| !wanted.contains_key(*name)) {
+            self.erase(spot, |branch| xattr::key(spot.node, branch, name))?;
+        }
+        for (name, value) in wanted {
+            if present.get(name) != Some(value) {
+                let key = xattr::key(spot.node, spot.branch, name);
+                let value = stored_value(spot.branch, value);
+                self.writes.push(Write::Put(key, value));
+            }
+        }
+        Ok(u32::try_from(wanted.len()).unwrap_or(u32::MAX))
     }
 
     /// Deletes what a spot has under a key, so that nothing is seen there any more.

@@ -18,7 +18,7 @@ use nokv_types::{
     Version,
 };
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A record and the version that wrote it.
@@ -422,6 +422,16 @@ impl Reader<'_> {
             }
         }
         Ok(names.into_iter().collect())
+    }
+
+    /// The extended attributes of a node.
+    pub(crate) fn xattrs(&self, spot: Spot) -> Result<BTreeMap<Bytes, Bytes>, Failure> {
+        let mut attributes = BTreeMap::new();
+        for name in self.xattr_names(spot)? {
+            let value = self.xattr(spot, &name)?.unwrap_or_default();
+            attributes.insert(name, value);
+        }
+        Ok(attributes)
     }
 
     /// The target of a symbolic link.

@@ -2,7 +2,7 @@
 
 use super::FORMAT;
 use super::answer::Answer;
-use crate::{Branch, Conflict, ConflictKind, MergeOutcome, Merged};
+use crate::{Branch, Conflict, ConflictKind, MergeOutcome, Merged, Restored, Undone};
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
 use nokv_types::{BranchId, NodeId, NsPath, Version};
@@ -109,6 +109,62 @@ impl Answer for Merged {
             outcome,
             changes,
             conflicts,
+        })
+    }
+
+    fn stamp(&mut self, version: Version) {
+        self.version = version;
+    }
+}
+
+impl Answer for Restored {
+    fn encode(&self) -> Bytes {
+        let mut encoder = Encoder::new(FORMAT);
+        encoder.u64(self.node.as_u64());
+        match self.branch {
+            None => encoder.u8(0),
+            Some(branch) => encoder.u8(1).varint(u64::from(branch.get())),
+        };
+        match self.displaced {
+            None => encoder.u8(0),
+            Some(node) => encoder.u8(1).u64(node.as_u64()),
+        };
+        encoder.finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        let node = NodeId::from_u64(decoder.u64("node")?);
+        let branch = match decoder.u8("branch flag")? {
+            0 => None,
+            _ => Some(BranchId::new(decoder.varint32("branch")?)),
+        };
+        let displaced = match decoder.u8("displaced flag")? {
+            0 => None,
+            _ => Some(NodeId::from_u64(decoder.u64("displaced")?)),
+        };
+        Ok(Self {
+            version: Version::ZERO,
+            node,
+            branch,
+            displaced,
+        })
+    }
+
+    fn stamp(&mut self, version: Version) {
+        self.version = version;
+    }
+}
+
+impl Answer for Undone {
+    fn encode(&self) -> Bytes {
+        Encoder::new(FORMAT).varint(self.changes).finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self {
+            version: Version::ZERO,
+            changes: Decoder::new(bytes, FORMAT)?.varint("changes")?,
         })
     }
 

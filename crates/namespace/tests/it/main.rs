@@ -11,4 +11,5 @@ mod quotas;
 mod races;
 mod snapshots;
 mod support;
+mod undo;
 mod watch;

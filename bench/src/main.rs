@@ -35,6 +35,7 @@ struct Arguments {
 #[derive(Subcommand, Debug)]
 enum Command {
     Ycsb(ycsb::YcsbArguments),
+    Scaling(ycsb::ScalingArguments),
     Namespace(namespace::NamespaceArguments),
     Bodies(bodies::BodiesArguments),
     Stall(stall::StallArguments),
@@ -66,6 +67,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut report = Report::default();
     match &arguments.command {
         Command::Ycsb(options) => ycsb::run(options, arguments.quick, &mut report)?,
+        Command::Scaling(options) => {
+            ycsb::run_scaling(options, arguments.quick, &mut report)?;
+        }
         Command::Namespace(options) => {
             namespace::run(options, arguments.quick, &mut report)?;
         }

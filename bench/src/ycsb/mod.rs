@@ -10,7 +10,7 @@
 //!   each in a new process: an engine that defers work pays for it in the next row.
 //!
 //! Reading order: `zipfian` and `keys` (what is asked), `engine` (of whom), `workload` (in which
-//! mix), `cell` (one measurement), `run` (all of them).
+//! mix), `cell` (one measurement), `run` (all of them), `scaling` (ours with more readers).
 
 mod cell;
 mod engine;
@@ -19,9 +19,11 @@ mod engine_test;
 mod keys;
 mod peers;
 mod run;
+mod scaling;
 mod workload;
 mod zipfian;
 
 pub(crate) use cell::answer_cell;
 pub(crate) use engine::Durability;
 pub(crate) use run::{YcsbArguments, run};
+pub(crate) use scaling::{ScalingArguments, run_scaling};

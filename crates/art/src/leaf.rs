@@ -178,7 +178,17 @@ impl<'a> LeafRef<'a> {
     }
 }
 
+/// Starts loading the cache line of `bytes` at an offset: what is needed soon is waited for now.
+/// Only a hint, with no effect but time; nothing beyond the end.
+#[inline]
+pub fn prefetch_bytes(bytes: &[u8], offset: usize) {
+    if let Some(byte) = bytes.get(offset) {
+        prefetch(byte);
+    }
+}
+
 /// Starts loading the cache line at `address`, which need not be valid.
+#[inline]
 pub(crate) fn prefetch(address: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {

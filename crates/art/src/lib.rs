@@ -33,5 +33,6 @@ mod value;
 pub use chain::Versions;
 pub use cursor::{Cursor, Hold};
 pub use entry::{EntryRef, Found, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use leaf::prefetch_bytes;
 pub use memtable::{Memtable, MemtableOptions, Structure, Writer};
 pub use value::{FoundOwned, ValueRef};

@@ -11,10 +11,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use nokv_art::prefetch_bytes;
 use parking_lot::RwLock;
 
 use super::blocks::Blocks;
 use crate::table::Payload;
+
+/// Of a processor's cache.
+const LINE_BYTES: usize = 64;
 
 /// The frames of a partition, one for each of its blocks.
 pub(crate) struct Frames {
@@ -49,13 +53,33 @@ impl Frames {
     #[inline]
     pub(crate) fn get(&self, place: usize) -> Option<Payload> {
         let frame = self.frames.get(place)?;
-        let payload = frame.payload.read().clone()?;
+        let payload = frame.payload.read();
+        // The count of shares, which is taken next, is in the line before.
+        prefetch_bytes(payload.as_deref()?, LINE_BYTES);
+        let payload = payload.clone()?;
         // Most are set already: only a store takes the line from the other processors.
         if !frame.is_used.load(Ordering::Relaxed) {
             frame.is_used.store(true, Ordering::Relaxed);
         }
         self.blocks.count_hit(self.key(place));
         Some(payload)
+    }
+
+    /// Starts loading the beginning of a block into the processor's caches, if it is in memory.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: usize) {
+        let Some(frame) = self.frames.get(place) else {
+            return;
+        };
+        if let Some(payload) = frame
+            .payload
+            .try_read()
+            .as_deref()
+            .and_then(Option::as_deref)
+        {
+            prefetch_bytes(payload, 0);
+            prefetch_bytes(payload, LINE_BYTES);
+        }
     }
 
     /// Memory for a block that is about to be read, if there is any to be used again.

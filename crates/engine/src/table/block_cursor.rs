@@ -6,6 +6,8 @@
 
 use std::{cmp::Ordering, ops::Range};
 
+use nokv_art::prefetch_bytes;
+
 use super::{data_block::DataBlock, entry::Entry, malformed::Malformed, payload::BlockSlice};
 use crate::entry::EntryKind;
 
@@ -213,6 +215,8 @@ impl BlockCursor {
             self.key.truncate(entry.shared());
             self.key.extend_from_slice(rest);
         }
+        // A large value is beyond what the processor loads ahead by itself.
+        prefetch_bytes(block.payload(), entry.end());
         self.offset = offset;
         self.current = Some(entry);
         Ok(())

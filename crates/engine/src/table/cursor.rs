@@ -303,6 +303,9 @@ impl TableCursor {
             Some(ahead) => self.table.data_block_ahead(handle, ahead)?,
             None => self.table.data_block(&partition.partition, index, handle)?,
         };
+        if self.ahead.is_none() {
+            partition.partition.frames.prefetch(index + 1);
+        }
         self.block_index = index;
         self.block.enter(block);
         Ok(())

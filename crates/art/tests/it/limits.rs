@@ -82,7 +82,7 @@ fn a_longer_key_is_refused() {
 }
 
 #[test]
-#[should_panic(expected = "a value of 67108865 bytes")]
+#[should_panic(expected = "a value of 67108881 bytes")]
 #[cfg_attr(miri, ignore = "64 MiB")]
 fn a_longer_value_is_refused() {
     memtable(Structure::Art).insert(b"", 1, entry(&vec![0; VALUE_BYTES_MAX + 1]));

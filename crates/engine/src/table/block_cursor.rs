@@ -210,7 +210,10 @@ impl BlockCursor {
             return Err(short_key(offset));
         }
         let rest = block.rest(&entry);
-        self.is_same_key = self.key.get(entry.shared()..) == Some(rest);
+        // The first byte tells everywhere but at restart points: the shared part is all that two
+        // neighbours have in common.
+        let before = self.key.get(entry.shared()..).unwrap_or_default();
+        self.is_same_key = before.first() == rest.first() && before == rest;
         if !self.is_same_key {
             self.key.truncate(entry.shared());
             self.key.extend_from_slice(rest);

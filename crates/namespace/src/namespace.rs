@@ -16,7 +16,7 @@ use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::answer::Answer;
-use crate::records::{MountRecord, pin, system};
+use crate::records::{MountRecord, MountState, pin, system};
 use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Retention};
@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// the caller to come back later.
 pub(crate) const ATTEMPTS_MAX: usize = 128;
 /// Name of the mount that a new store has.
-const DEFAULT_MOUNT: &str = "default";
+pub(crate) const DEFAULT_MOUNT: &str = "default";
 
 /// All namespaces of a store.
 ///
@@ -456,7 +456,7 @@ fn read_pins(engine: &Engine) -> Result<Vec<Version>, Failure> {
     Ok(pins)
 }
 
-/// Every mount, in order of ids.
+/// Every mount that is not retired, in order of ids.
 fn read_mounts(engine: &Engine) -> Result<Vec<Mount>, Failure> {
     let keyspace = MountRecord::KEYSPACE;
     let range = KeyRange::prefix(MountRecord::PREFIX);
@@ -469,6 +469,9 @@ fn read_mounts(engine: &Engine) -> Result<Vec<Mount>, Failure> {
         let flaw = |flaw| malformed(&Key::new(keyspace, &key), &flaw);
         let id = MountRecord::id(&key).map_err(flaw)?;
         let record = MountRecord::decode(&found.value).map_err(flaw)?;
+        if record.state == MountState::Retired {
+            continue;
+        }
         mounts.push(Mount {
             id,
             name: record.name,

@@ -215,9 +215,11 @@ impl Namespace {
     ) -> Result<usize, Failure> {
         let now = TimeNanos::new(self.inner.clock.now_nanos());
         let charged = self.newest_reader().orphan(directory)?;
-        let charged =
-            charged.filter(|charged| branch == BranchId::TRUNK && !charged.quotas.is_empty());
-        let mount = charged.map_or_else(|| self.default_mount(), |charged| charged.mount);
+        let mount = charged
+            .filter(|_| branch == BranchId::TRUNK)
+            .map(|charged| charged.mount);
+        let mount = mount.filter(|mount| self.is_mounted(*mount));
+        let mount = mount.unwrap_or_else(|| self.default_mount());
         let mut context = Context::new(mount, now);
         context.branch = branch;
         let count = limit.min(ORPHAN_ENTRIES_PER_COMMAND);
@@ -251,7 +253,9 @@ impl Namespace {
                 Ok(_) => return Ok(entries.len()),
                 // Somebody changed a file that has a name elsewhere too: progress of theirs, so no
                 // bound is needed.
-                Err(Error::CheckFailed { .. }) => {}
+                Err(Error::CheckFailed { .. }) if self.is_mounted(mount) => {}
+                // The mount was retired meanwhile: the next round knows.
+                Err(Error::CheckFailed { .. }) => return Ok(0),
                 Err(error) => return Err(from_shard(error)),
             }
         }

@@ -2,11 +2,15 @@
 
 use crate::failure::from_shard;
 use crate::ids;
-use crate::records::{MountRecord, NodeRecord, system};
+use crate::namespace::DEFAULT_MOUNT;
+use crate::records::orphan::{self, OrphanRecord};
+use crate::records::{MountRecord, MountState, NodeRecord, quota, snapshot, system};
 use crate::{Context, Mount, Namespace};
 use nokv_shard::{Check, Command, Durability, Error, Write};
-use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason};
+use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason, TimeNanos};
 
+/// Most times that retiring begins anew because a snapshot came.
+const RETIRE_ATTEMPTS_MAX: usize = 16;
 /// Longest name of a mount, bytes.
 const MOUNT_NAME_BYTES_MAX: usize = 64;
 
@@ -21,12 +25,17 @@ impl Namespace {
     pub fn mount(&self, name: &str) -> Result<Mount, Failure> {
         let mounts = self.inner.mounts.read();
         let found = mounts.iter().find(|mount| mount.name == name).cloned();
-        found.ok_or_else(|| {
-            Failure::new(
-                Reason::NotFound,
-                format!("mount {name:?} does not exist; register it first"),
-            )
-        })
+        found.ok_or_else(|| unknown(name))
+    }
+
+    /// Whether there is such a mount, not retired.
+    #[must_use]
+    pub fn is_mounted(&self, mount: MountId) -> bool {
+        self.inner
+            .mounts
+            .read()
+            .iter()
+            .any(|found| found.id == mount)
     }
 
     /// The id of the mount named `default`.
@@ -55,6 +64,53 @@ impl Namespace {
         Ok(mount)
     }
 
+    /// Ends a mount, for good: nothing in it can be read, changed or watched any more, its snapshots
+    /// are gone, and what it held is reclaimed in the background. Its number is never given again;
+    /// its name is free. Durable when it returns.
+    ///
+    /// **Errors**: `NotFound`; `NotPermitted` for the mount `default`; `Conflict` when it is in use
+    /// so much that its snapshots come faster than they go.
+    pub fn retire_mount(&self, name: &str) -> Result<Mount, Failure> {
+        if name == DEFAULT_MOUNT {
+            return Err(Failure::new(
+                Reason::NotPermitted,
+                "the mount \"default\" can't be retired; retire others, or remove what is in it",
+            ));
+        }
+        let mount = self.mount(name)?;
+        for _ in 0..RETIRE_ATTEMPTS_MAX {
+            let now = TimeNanos::new(self.inner.clock.now_nanos());
+            let context = Context::new(mount.id, now);
+            for snapshot in self.snapshots(mount.id)? {
+                match self.remove_snapshot(&context, &snapshot.name) {
+                    Err(failure) if failure.reason() != Reason::NotFound => return Err(failure),
+                    _ => {}
+                }
+            }
+            // Held until the mount is out of sight, so that it is registered and retired once.
+            let mut mounts = self.inner.mounts.write();
+            if !mounts.contains(&mount) {
+                return Err(unknown(name));
+            }
+            // Paths that are known lead nowhere from now on.
+            let _moving = self.inner.paths.moves.begin();
+            let applied = self.shard().execute(retirement(&mount), Durability::Synced);
+            match applied {
+                Ok(_) => {
+                    mounts.retain(|other| other.id != mount.id);
+                    return Ok(mount);
+                }
+                // A snapshot came meanwhile.
+                Err(Error::CheckFailed { .. }) => {}
+                Err(error) => return Err(from_shard(error)),
+            }
+        }
+        Err(Failure::new(
+            Reason::Conflict,
+            format!("snapshots of mount {name:?} are made all the time; stop that first"),
+        ))
+    }
+
     fn new_mount(&self, context: &Context, name: &str) -> Result<Mount, Failure> {
         let key = system::mounts();
         let (number, check) = match ids::read(self.engine(), &key)? {
@@ -68,6 +124,7 @@ impl Namespace {
         let record = MountRecord {
             root,
             name: name.to_string(),
+            state: MountState::Live,
         };
         let directory = NodeRecord::new(
             NodeKind::Directory,
@@ -100,6 +157,44 @@ impl Namespace {
             Err(error) => Err(from_shard(error)),
         }
     }
+}
+
+/// The command that ends a mount. Whatever was planned in it before fails: every change of a mount
+/// checks that its topology is there.
+fn retirement(mount: &Mount) -> Command {
+    let trunk = BranchId::TRUNK;
+    let record = MountRecord {
+        root: mount.root,
+        name: mount.name.clone(),
+        state: MountState::Retired,
+    };
+    let topology = system::topology(mount.id);
+    Command {
+        checks: vec![
+            Check::Present(topology.clone()),
+            Check::PrefixEmpty(snapshot::prefix(mount.id)),
+        ],
+        writes: vec![
+            Write::Put(MountRecord::key(mount.id), record.encode()),
+            Write::Delete(MountRecord::name_key(&mount.name)),
+            Write::Delete(topology),
+            Write::Delete(NodeRecord::key(mount.root, trunk)),
+            Write::Delete(quota::key(mount.root, trunk)),
+            Write::Delete(quota::usage_key(mount.root, trunk)),
+            Write::Put(
+                orphan::key(mount.root, trunk),
+                OrphanRecord::default().encode(),
+            ),
+        ],
+        ..Command::default()
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::new(
+        Reason::NotFound,
+        format!("mount {name:?} does not exist; register it first"),
+    )
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {

@@ -252,7 +252,9 @@ impl Namespace {
         }
         let before = self.now_millis().saturating_sub(TALLY_MS_MAX);
         for (directory, record) in all(&self.newest_reader())? {
-            if record.purpose == Purpose::Tally && record.set_millis < before {
+            // Those of a retired mount go with their directories.
+            let lives = self.is_mounted(record.mount);
+            if lives && record.purpose == Purpose::Tally && record.set_millis < before {
                 let now = nokv_types::TimeNanos::new(self.inner.clock.now_nanos());
                 let context = Context::new(record.mount, now);
                 let key = quota::key(directory, TRUNK);

@@ -35,6 +35,10 @@ impl Plan<'_> {
             let check = Check::UnchangedSince(topology.clone(), self.reader.at);
             self.checks.push(check);
         }
+        if self.topology < Topology::Rests {
+            // Of a mount that is not retired.
+            self.checks.push(Check::Present(topology.clone()));
+        }
         if self.topology == Topology::Moves {
             self.write(Write::Put(topology, system::encode(0)));
         }

@@ -55,7 +55,7 @@ pub(crate) mod xattr;
 pub(crate) use body::{CHUNK_EXTENTS, EMBEDDED_EXTENTS_MAX, StoredBody, StoredLayout, blocks_of};
 pub(crate) use death::{DeadBody, DeathRecord};
 pub(crate) use entry::EntryRecord;
-pub(crate) use mount::MountRecord;
+pub(crate) use mount::{MountRecord, MountState};
 pub(crate) use node::{DirectoryPlace, Moment, NodeRecord};
 pub(crate) use session::SessionRecord;
 pub(crate) use spot::{branch_prefix, node_and_branch, spot_at};

@@ -1,6 +1,10 @@
 //! Family `mount`: the namespaces of the store.
 //!
-//! **Shape**: format, root (8), name. Under key `1, name`: format, id (4).
+//! A mount that is retired keeps its record, so that its number is never given again; its name is
+//! free.
+//!
+//! **Shape**: format, root (8), name, state (0 live, 1 retired). Under key `1, name`: format, id
+//! (4).
 
 use super::{FORMAT, MOUNT};
 use bytes::Bytes;
@@ -14,6 +18,15 @@ use nokv_types::{MountId, NodeId};
 pub(crate) struct MountRecord {
     pub(crate) root: NodeId,
     pub(crate) name: String,
+    pub(crate) state: MountState,
+}
+
+/// Whether a mount can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MountState {
+    Live,
+    /// For good.
+    Retired,
 }
 
 impl MountRecord {
@@ -49,6 +62,10 @@ impl MountRecord {
         Encoder::new(FORMAT)
             .u64(self.root.as_u64())
             .bytes(self.name.as_bytes())
+            .u8(match self.state {
+                MountState::Live => 0,
+                MountState::Retired => 1,
+            })
             .finish()
     }
 
@@ -57,9 +74,12 @@ impl MountRecord {
         let root = NodeId::from_u64(decoder.u64("root")?);
         let name = decoder.bytes("name")?;
         let name = std::str::from_utf8(name).map_err(|flaw| decoder.malformed("UTF-8", flaw))?;
-        Ok(Self {
-            root,
-            name: name.to_string(),
-        })
+        let name = name.to_string();
+        let state = match decoder.u8("state")? {
+            0 => MountState::Live,
+            1 => MountState::Retired,
+            state => return Err(decoder.malformed("state 0 or 1", state)),
+        };
+        Ok(Self { root, name, state })
     }
 }

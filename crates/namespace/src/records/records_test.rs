@@ -235,7 +235,8 @@ proptest! {
 
     #[test]
     fn mounts_sessions_and_numbers(name in "[a-z]{1,20}", root in node_id(), id: u32, number: u64) {
-        let record = MountRecord { root, name };
+        let state = if root.as_u64() % 2 == 0 { MountState::Live } else { MountState::Retired };
+        let record = MountRecord { root, name, state };
         check(&record, &record.encode(), MountRecord::decode);
         let mount = MountId::new(id);
         prop_assert_eq!(MountRecord::id(MountRecord::key(mount).bytes()), Ok(mount));

@@ -6,6 +6,7 @@ mod damage;
 mod garbage;
 mod merge;
 mod model;
+mod mounts;
 mod operations;
 mod quotas;
 mod races;

@@ -1,6 +1,6 @@
 //! Every call, typed: one function builds the request and takes the answer apart.
 
-use crate::{Client, Status, Walk};
+use crate::{Checked, Client, Status, Walk};
 use bytes::Bytes;
 use nokv_namespace::{
     Changed, Follow, Mount, Node, Page, Parents, Place, Publish, Published, Remove, Removed,
@@ -58,6 +58,36 @@ impl Client {
             .call(Method::CreateMount(ask), pick!(CreateMount))
             .await?;
         Ok(mount(present("mount", made.mount)?))
+    }
+
+    /// Ends a mount, for good. **Errors**: `NotFound`, `NotPermitted` for the mount `default`.
+    pub async fn retire_mount(&self, name: &str) -> Result<Mount, Failure> {
+        let method = Method::RetireMount(v1::RetireMountRequest {
+            name: name.to_owned(),
+        });
+        let transport = &self.shared.transport;
+        let retired = transport.call(method, pick!(RetireMount)).await?;
+        Ok(mount(present("mount", retired.mount)?))
+    }
+
+    /// Checks that all records of the namespace fit together, beside readers and writers.
+    ///
+    /// **Errors**: `Corrupt` when a record can't be read at all.
+    pub async fn check(&self) -> Result<Checked, Failure> {
+        let method = Method::Check(v1::CheckRequest {});
+        let transport = &self.shared.transport;
+        let checked = transport.call(method, pick!(Check)).await?;
+        let problems = checked.problems.into_iter();
+        Ok(Checked {
+            version: Version::from_u64(checked.version),
+            nodes: checked.nodes,
+            entries: checked.entries,
+            dead_bodies: checked.dead_bodies,
+            blocks: checked.blocks,
+            problems: problems
+                .map(|problem| (problem.kind, problem.message))
+                .collect(),
+        })
     }
 
     /// Runs a round of collection. `retention_ms` overrides the store's for this round.

@@ -40,7 +40,7 @@ pub use nokv_namespace::{
     SetTime, Snapshot, SnapshotState, Usage,
 };
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
-pub use status::Status;
+pub use status::{Checked, Status};
 pub use tree::{
     Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,
     PutReport, Skipped, WriteOptions,

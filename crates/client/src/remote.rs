@@ -258,9 +258,13 @@ impl Remote {
             Some(Method::SetQuota(_) | Method::RemoveQuota(_)) => {
                 (Kind::Change, &self.metadata, Patience::Unlimited)
             }
-            Some(Method::Collect(_) | Method::Usage(_) | Method::CheckQuota(_)) => {
-                (Kind::Repeatable, &self.metadata, Patience::Unlimited)
-            }
+            Some(
+                Method::Collect(_)
+                | Method::Usage(_)
+                | Method::CheckQuota(_)
+                | Method::Check(_)
+                | Method::RetireMount(_),
+            ) => (Kind::Repeatable, &self.metadata, Patience::Unlimited),
             Some(
                 Method::Lookup(_)
                 | Method::ReadDir(_)

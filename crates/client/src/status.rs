@@ -46,3 +46,20 @@ impl Status {
         }
     }
 }
+
+/// What a check of the namespace counted, and what does not fit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// The version that was checked.
+    pub version: Version,
+    /// Nodes of any kind.
+    pub nodes: u64,
+    /// Entries of directories.
+    pub entries: u64,
+    /// Bodies out of sight that are not reclaimed yet.
+    pub dead_bodies: u64,
+    /// Blocks with references.
+    pub blocks: u64,
+    /// What does not fit, the first 10,000: its kind, and what and where in one line.
+    pub problems: Vec<(String, String)>,
+}

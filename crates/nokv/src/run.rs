@@ -6,8 +6,8 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    admin, cat, completions, du, gc, get, init, link, ls, mkdir, mv, put, quota, rm, snapshot,
-    stat, status, tree, up, watch,
+    admin, cat, completions, du, fsck, gc, get, init, link, ls, mkdir, mv, put, quota, rm,
+    snapshot, stat, status, tree, up, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -95,6 +95,7 @@ async fn with_client(command: Command, client: &Client, output: &Output) -> Resu
         Command::Du(arguments) => du::run(arguments, client, output).await,
         Command::Tree(arguments) => tree::run(arguments, client, output).await,
         Command::Snapshot(arguments) => snapshot::run(arguments, client, output).await,
+        Command::Fsck(_) => fsck::run(client, output).await,
         Command::Quota(arguments) => quota::run(arguments, client, output).await,
         Command::Watch(arguments) => watch::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,

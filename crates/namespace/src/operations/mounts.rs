@@ -64,9 +64,9 @@ impl Namespace {
         Ok(mount)
     }
 
-    /// Ends a mount, for good: nothing in it can be read, changed or watched any more, its snapshots
-    /// are gone, and what it held is reclaimed in the background. Its number is never given again;
-    /// its name is free. Durable when it returns.
+    /// Ends a mount, for good: nothing in it can be read, changed or watched any more, its
+    /// snapshots are gone, and what it held is reclaimed in the background. Its number is never
+    /// given again; its name is free. Durable when it returns.
     ///
     /// **Errors**: `NotFound`; `NotPermitted` for the mount `default`; `Conflict` when it is in use
     /// so much that its snapshots come faster than they go.

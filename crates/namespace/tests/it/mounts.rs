@@ -5,7 +5,7 @@ use nokv_namespace::{
     Context, Durability, Follow, Mount, NewSnapshot, Options, Parents, QuotaLimits, Remove, Scope,
     SetAttributes, View,
 };
-use nokv_types::{Failure, Reason, SnapshotName};
+use nokv_types::{Failure, Reason, SnapshotName, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -30,6 +30,27 @@ impl Store {
             .make_dir(&self.in_mount(mount), &path(text), 0o755, Parents::Create)
             .map(drop)
     }
+}
+
+/// No read, no change, no watch of the mount.
+fn refuses_everything(store: &Store, mount: &Mount, new: NewSnapshot, at: Version) {
+    let namespace = &store.namespace;
+    let view = View::latest(mount.id);
+    let changes = SetAttributes::default();
+    assert_eq!(reason(namespace.mount("team")), Reason::NotFound);
+    assert_eq!(reason(namespace.retire_mount("team")), Reason::NotFound);
+    assert_eq!(reason(store.mkdir_on(mount, "/x")), Reason::NotFound);
+    let read = namespace.lookup(&view, &path("/a"), Follow::No);
+    assert_eq!(reason(read), Reason::NotFound);
+    let read = namespace.lookup(&view.at(at), &path("/a"), Follow::No);
+    assert_eq!(reason(read), Reason::NotFound);
+    let by_node = namespace.set_attributes(&store.in_mount(mount), mount.root, Follow::No, changes);
+    assert_eq!(reason(by_node), Reason::NotFound);
+    let watched = namespace.changes(mount.id, Scope::Mount, at, 10);
+    assert_eq!(reason(watched), Reason::NotFound);
+    assert_eq!(reason(namespace.snapshots(mount.id)), Reason::NotFound);
+    let made = namespace.create_snapshot(&store.in_mount(mount), &path("/"), new);
+    assert_eq!(reason(made), Reason::NotFound);
 }
 
 #[test]
@@ -74,24 +95,7 @@ fn a_retired_mount_refuses_everything_and_leaves_nothing() {
         .expect("taken");
     assert_eq!(namespace.retire_mount("team").expect("retired"), mount);
 
-    let view = View::latest(mount.id);
-    let changes = SetAttributes::default();
-    assert_eq!(reason(namespace.mount("team")), Reason::NotFound);
-    assert_eq!(reason(namespace.retire_mount("team")), Reason::NotFound);
-    assert_eq!(reason(store.mkdir_on(&mount, "/x")), Reason::NotFound);
-    let read = namespace.lookup(&view, &path("/a"), Follow::No);
-    assert_eq!(reason(read), Reason::NotFound);
-    let read = namespace.lookup(&view.at(taken.at), &path("/a"), Follow::No);
-    assert_eq!(reason(read), Reason::NotFound);
-    let by_node =
-        namespace.set_attributes(&store.in_mount(&mount), mount.root, Follow::No, changes);
-    assert_eq!(reason(by_node), Reason::NotFound);
-    let watched = namespace.changes(mount.id, Scope::Mount, taken.at, 10);
-    assert_eq!(reason(watched), Reason::NotFound);
-    assert_eq!(reason(namespace.snapshots(mount.id)), Reason::NotFound);
-    let made = namespace.create_snapshot(&store.in_mount(&mount), &path("/"), new);
-    assert_eq!(reason(made), Reason::NotFound);
-
+    refuses_everything(&store, &mount, new, taken.at);
     store.collect_all();
     namespace.close_session(session).expect("closed");
     let report = namespace.check().expect("checks");

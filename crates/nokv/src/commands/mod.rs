@@ -7,6 +7,7 @@ pub(crate) mod admin;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod du;
+pub(crate) mod fsck;
 pub(crate) mod gc;
 pub(crate) mod get;
 pub(crate) mod init;

@@ -37,6 +37,13 @@ fn quotas_are_set_met_listed_checked_and_removed() {
     let all = json(store.ok(["quota", "get", "/", "--json"]));
     assert_eq!(all["bytes_limit"], serde_json::Value::Null);
     assert_eq!(all["inodes"], 4);
+    let checked = text(store.ok(["fsck"]));
+    assert!(
+        checked.starts_with("checked 5 nodes, 4 entries"),
+        "{checked}"
+    );
+    let checked = json(store.ok(["fsck", "--json"]));
+    assert_eq!(checked["problems"], 0);
     store.ok(["quota", "rm", "/team"]);
     store.ok_with_input(&["put", "-", "/team/a/three"], &[1; 5000]);
     let none = store.fails(["quota", "get", "/team"]);

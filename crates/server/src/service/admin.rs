@@ -3,7 +3,7 @@
 use super::changes;
 use super::store::{Inner, on_blocking_thread};
 use bytes::Bytes;
-use nokv_namespace::Mount;
+use nokv_namespace::{Mount, Problem};
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_types::Failure;
 use std::sync::atomic::Ordering;
@@ -50,6 +50,30 @@ pub(super) async fn collect(inner: &Inner, ask: v1::CollectRequest) -> Result<An
         body_count: collected.body_count,
         object_count: collected.object_count,
         failed_count: collected.failed_count,
+    }))
+}
+
+pub(super) fn retire_mount(inner: &Inner, ask: &v1::RetireMountRequest) -> Result<Answer, Failure> {
+    let retired = inner.namespace.retire_mount(&ask.name)?;
+    inner.hub.close(retired.id);
+    Ok(Answer::RetireMount(v1::RetireMountResponse {
+        mount: Some(mount(&retired)),
+    }))
+}
+
+pub(super) fn check(inner: &Inner) -> Result<Answer, Failure> {
+    let report = inner.namespace.check()?;
+    let problem = |problem: &Problem| v1::Problem {
+        kind: format!("{:?}", problem.kind),
+        message: problem.message.clone(),
+    };
+    Ok(Answer::Check(v1::CheckResponse {
+        version: report.version.as_u64(),
+        nodes: report.nodes,
+        entries: report.entries,
+        dead_bodies: report.dead_bodies,
+        blocks: report.blocks,
+        problems: report.problems.iter().map(problem).collect(),
     }))
 }
 

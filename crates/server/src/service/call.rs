@@ -188,6 +188,8 @@ impl Service {
             Method::RenewSnapshot(ask) => snapshots::renew(inner, ask),
             Method::RemoveSnapshot(ask) => snapshots::remove(inner, ask),
             Method::ListSnapshots(ask) => snapshots::list(inner, ask),
+            Method::RetireMount(ask) => admin::retire_mount(inner, &ask),
+            Method::Check(_) => admin::check(inner),
             Method::SetQuota(ask) => quotas::set(inner, ask),
             Method::RemoveQuota(ask) => quotas::remove(inner, ask),
             Method::GetQuota(ask) => quotas::get(inner, ask),
@@ -291,6 +293,8 @@ fn lane(method: &Method) -> Lane {
         | Method::RenewSnapshot(_)
         | Method::RemoveSnapshot(_)
         | Method::ListSnapshots(_)
+        | Method::RetireMount(_)
+        | Method::Check(_)
         | Method::SetQuota(_)
         | Method::RemoveQuota(_)
         | Method::ListQuotas(_)

@@ -96,6 +96,9 @@ pub(super) async fn watch(inner: &Arc<Inner>, ask: v1::WatchRequest) -> Result<A
         after: Version::from_u64(ask.after),
         limit: limit as usize,
     };
+    if !inner.namespace.is_mounted(ask_for.mount) {
+        return Err(retired(ask_for.mount));
+    }
     let newest = inner.namespace.read_version();
     if ask_for.after == Version::ZERO {
         return Ok(answer(&[], newest));
@@ -128,8 +131,6 @@ fn answer(heard: &[Arc<Announced>], through: Version) -> Answer {
 async fn read(inner: &Inner, ask: Ask) -> Heard {
     let namespace = inner.namespace.clone();
     on_blocking_thread(move || {
-        // An unknown mount fails, also when nothing changed in it.
-        namespace.changes(ask.mount, ask.scope, namespace.read_version(), 1)?;
         let page = namespace.feed().next(ask.after, ask.limit)?;
         let heard = page.announced.into_iter();
         let heard = heard.filter(|announced| announced.is_in(ask.mount, ask.scope));
@@ -161,6 +162,21 @@ pub(super) enum Listen {
 }
 
 impl Hub {
+    /// Ends the waiting of those who watch a mount.
+    pub(super) fn close(&self, mount: MountId) {
+        let mut state = self.state.lock();
+        let waiting = state.waiting.iter();
+        let ids: Vec<_> = waiting
+            .filter(|(_, waiting)| waiting.mount == mount)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            if let Some(waiting) = state.take(id) {
+                drop(waiting.sender.send(Err(retired(mount))));
+            }
+        }
+    }
+
     /// Ends all waiting, for good.
     pub(super) fn stop(&self) {
         let mut state = self.state.lock();
@@ -364,6 +380,10 @@ impl State {
             drop(waiting.sender.send(Err(failure.clone())));
         }
     }
+}
+
+fn retired(mount: MountId) -> Failure {
+    Failure::new(Reason::NotFound, format!("mount {mount} does not exist"))
 }
 
 fn stopped() -> Failure {

@@ -13,6 +13,7 @@
 //!   under its name, and writes nothing outside of its target.
 
 mod blocks;
+mod branches;
 mod calls;
 mod client;
 mod connect;
@@ -29,15 +30,17 @@ mod tree;
 mod walk;
 mod watch;
 
+pub use branches::MergeAnswer;
 pub use client::Client;
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
 pub use nokv_namespace::{
-    BodyStorage, BodySummary, Change, ChangeKind, Changed, ChangedPlace, Content, DirEntry,
-    Durability, Expect, Follow, Lease, Left, Mount, NewAttributes, NewSnapshot, Node, Page,
-    Parents, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState,
-    QuotaUsage, Remove, Removed, RenameMode, Renamed, Room, Session, SessionState, SetAttributes,
-    SetTime, Snapshot, SnapshotState, Usage,
+    BodyStorage, BodySummary, Branch, Change, ChangeKind, Changed, ChangedPlace, Conflict,
+    ConflictKind, Content, DiffPage, Difference, DifferenceKind, DirEntry, Durability, Expect,
+    Follow, Lease, Left, MergeOutcome, MergeRun, Merged, Mount, NewAttributes, NewSnapshot, Node,
+    OnConflict, Page, Parents, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits,
+    QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, Room, Session, SessionState,
+    SetAttributes, SetTime, Snapshot, SnapshotState, Usage,
 };
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use status::{Checked, Status};

@@ -250,12 +250,14 @@ impl Remote {
                 | Method::CreateMount(_)
                 | Method::CreateSnapshot(_)
                 | Method::RenewSnapshot(_)
-                | Method::RemoveSnapshot(_),
+                | Method::RemoveSnapshot(_)
+                | Method::CreateBranch(_)
+                | Method::RemoveBranch(_),
             ) => (Kind::Change, &self.metadata, Patience::Deadline),
             Some(Method::PutBlock(_) | Method::GetBlock(_)) => {
                 (Kind::Repeatable, &self.blocks, Patience::Deadline)
             }
-            Some(Method::SetQuota(_) | Method::RemoveQuota(_)) => {
+            Some(Method::SetQuota(_) | Method::RemoveQuota(_) | Method::Merge(_)) => {
                 (Kind::Change, &self.metadata, Patience::Unlimited)
             }
             Some(
@@ -263,7 +265,8 @@ impl Remote {
                 | Method::Usage(_)
                 | Method::CheckQuota(_)
                 | Method::Check(_)
-                | Method::RetireMount(_),
+                | Method::RetireMount(_)
+                | Method::Diff(_),
             ) => (Kind::Repeatable, &self.metadata, Patience::Unlimited),
             Some(
                 Method::Lookup(_)
@@ -278,6 +281,7 @@ impl Remote {
                 | Method::ListSnapshots(_)
                 | Method::GetQuota(_)
                 | Method::ListQuotas(_)
+                | Method::ListBranches(_)
                 | Method::Room(_)
                 | Method::Watch(_),
             )
@@ -314,6 +318,9 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::SetAttributes(ask)) => &ask.context,
         Some(Method::Publish(ask)) => &ask.context,
         Some(Method::CreateMount(ask)) => &ask.context,
+        Some(Method::CreateBranch(ask)) => &ask.context,
+        Some(Method::RemoveBranch(ask)) => &ask.context,
+        Some(Method::Merge(ask)) => &ask.context,
         _ => return true,
     };
     context

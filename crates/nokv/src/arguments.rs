@@ -3,8 +3,8 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    admin, cat, completions, du, fsck, gc, get, init, link, ls, mkdir, mv, put, quota, rm,
-    snapshot, stat, status, tree, up, watch,
+    admin, branch, cat, completions, diff, du, fsck, gc, get, init, link, ls, merge, mkdir, mv,
+    put, quota, rm, snapshot, stat, status, tree, up, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -201,6 +201,12 @@ pub(crate) enum Command {
     Tree(tree::Arguments),
     /// Keep a directory as it is under a name
     Snapshot(snapshot::Arguments),
+    /// Change a copy of a directory on its own
+    Branch(branch::Arguments),
+    /// Show what is different between two directories, or two times
+    Diff(diff::Arguments),
+    /// Bring the changes of a branch into what it was made from
+    Merge(merge::Arguments),
     /// Check that the records of the namespace fit together
     Fsck(fsck::Arguments),
     /// Limit what directories may hold

@@ -16,9 +16,7 @@ pub(crate) struct AtArgument {
 impl AtArgument {
     /// The moment; `None` for now. **Errors**: `InvalidArgument`.
     pub(crate) fn moment(&self) -> Result<Option<AsOf>, Failure> {
-        let now_millis = Env::real().clock.now_millis();
-        let moment = self.at.as_deref().map(|text| AsOf::parse(text, now_millis));
-        moment.transpose()
+        self.at.as_deref().map(moment).transpose()
     }
 
     /// The client that reads it. **Errors**: `InvalidArgument`.
@@ -28,4 +26,9 @@ impl AtArgument {
             None => client.clone(),
         })
     }
+}
+
+/// The moment that a text of the command line means. **Errors**: `InvalidArgument`.
+pub(crate) fn moment(text: &str) -> Result<AsOf, Failure> {
+    AsOf::parse(text, Env::real().clock.now_millis())
 }

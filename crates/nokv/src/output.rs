@@ -62,6 +62,14 @@ pub(crate) enum Style {
     Executable,
     /// A pipe, socket or device.
     Special,
+    /// What came or went well.
+    Good,
+    /// What went, or is in the way.
+    Bad,
+    /// What became another.
+    Changed,
+    /// What is to be seen beside these.
+    Notable,
 }
 
 impl Style {
@@ -73,7 +81,10 @@ impl Style {
             Self::Directory => "\x1b[1;34m",
             Self::Symlink => "\x1b[36m",
             Self::Executable => "\x1b[32m",
-            Self::Special => "\x1b[33m",
+            Self::Special | Self::Changed => "\x1b[33m",
+            Self::Good => "\x1b[32m",
+            Self::Bad => "\x1b[31m",
+            Self::Notable => "\x1b[36m",
         }
     }
 }

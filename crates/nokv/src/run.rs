@@ -6,8 +6,8 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    admin, cat, completions, du, fsck, gc, get, init, link, ls, mkdir, mv, put, quota, rm,
-    snapshot, stat, status, tree, up, watch,
+    admin, branch, cat, completions, diff, du, fsck, gc, get, init, link, ls, merge, mkdir, mv,
+    put, quota, rm, snapshot, stat, status, tree, up, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -95,6 +95,9 @@ async fn with_client(command: Command, client: &Client, output: &Output) -> Resu
         Command::Du(arguments) => du::run(arguments, client, output).await,
         Command::Tree(arguments) => tree::run(arguments, client, output).await,
         Command::Snapshot(arguments) => snapshot::run(arguments, client, output).await,
+        Command::Branch(arguments) => branch::run(arguments, client, output).await,
+        Command::Diff(arguments) => diff::run(arguments, client, output).await,
+        Command::Merge(arguments) => merge::run(arguments, client, output).await,
         Command::Fsck(_) => fsck::run(client, output).await,
         Command::Quota(arguments) => quota::run(arguments, client, output).await,
         Command::Watch(arguments) => watch::run(arguments, client, output).await,

@@ -9,6 +9,12 @@ pub(crate) fn human_bytes(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
 
+/// The time of milliseconds since 1970.
+pub(crate) fn time(millis: u64) -> TimeNanos {
+    let nanos = i64::try_from(millis).map_or(i64::MAX, |millis| millis.saturating_mul(1_000_000));
+    TimeNanos::new(nanos)
+}
+
 /// A time to the minute in the local zone: `2026-11-21 04:30`.
 pub(crate) fn minute(time: TimeNanos) -> String {
     format_local(time, "%Y-%m-%d %H:%M")

@@ -4,8 +4,10 @@
 //! [`crate::output::Output`]; it knows nothing of transports, exit codes or signals.
 
 pub(crate) mod admin;
+pub(crate) mod branch;
 pub(crate) mod cat;
 pub(crate) mod completions;
+pub(crate) mod diff;
 pub(crate) mod du;
 pub(crate) mod fsck;
 pub(crate) mod gc;
@@ -13,6 +15,7 @@ pub(crate) mod get;
 pub(crate) mod init;
 pub(crate) mod link;
 pub(crate) mod ls;
+pub(crate) mod merge;
 pub(crate) mod mkdir;
 pub(crate) mod mv;
 pub(crate) mod put;

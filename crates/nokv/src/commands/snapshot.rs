@@ -8,7 +8,7 @@ use crate::output::{Output, insert_bytes};
 use crate::session;
 use crate::text;
 use nokv_client::{Client, Lease, NewSnapshot, Snapshot, SnapshotState};
-use nokv_types::{AsOf, SnapshotName, TimeNanos};
+use nokv_types::{AsOf, SnapshotName};
 use serde_json::Map;
 use std::time::Duration;
 
@@ -171,11 +171,11 @@ fn to_json(snapshot: &Snapshot) -> Map<String, serde_json::Value> {
     object.insert("snapshot".to_owned(), snapshot.name.as_str().into());
     insert_bytes(&mut object, "path", &snapshot.path.to_bytes());
     object.insert("version".to_owned(), snapshot.at.as_u64().into());
-    let created = text::rfc3339(time(snapshot.created_millis));
+    let created = text::rfc3339(text::time(snapshot.created_millis));
     object.insert("created".to_owned(), created.into());
     let expires = match snapshot.lease {
         Lease::Permanent => serde_json::Value::Null,
-        Lease::Until(end) => text::rfc3339(time(end)).into(),
+        Lease::Until(end) => text::rfc3339(text::time(end)).into(),
     };
     object.insert("expires".to_owned(), expires);
     let expired = snapshot.state == SnapshotState::Expired;
@@ -184,10 +184,5 @@ fn to_json(snapshot: &Snapshot) -> Map<String, serde_json::Value> {
 }
 
 fn minute(millis: u64) -> String {
-    text::minute(time(millis))
-}
-
-fn time(millis: u64) -> TimeNanos {
-    let nanos = i64::try_from(millis).map_or(i64::MAX, |millis| millis.saturating_mul(1_000_000));
-    TimeNanos::new(nanos)
+    text::minute(text::time(millis))
 }

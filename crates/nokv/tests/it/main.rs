@@ -6,6 +6,7 @@
 //!   half there.
 //! - [`admin`]: damage of the metadata is named and repaired.
 //! - [`bad_input`]: each kind of wrong input has one line that says what to do, and loses nothing.
+//! - [`branches`]: made, compared, merged, removed, collected around.
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.
 //! - [`snapshots`]: the past, by name, by version, by time.
@@ -23,6 +24,7 @@
 
 mod admin;
 mod bad_input;
+mod branches;
 mod commands;
 mod damage;
 mod help;

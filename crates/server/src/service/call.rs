@@ -4,7 +4,7 @@
 //! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
-use super::{admin, bodies, changes, quotas, reads, snapshots, watch};
+use super::{admin, bodies, branches, changes, quotas, reads, snapshots, watch};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -196,6 +196,11 @@ impl Service {
             Method::ListQuotas(ask) => quotas::list(inner, ask),
             Method::CheckQuota(ask) => quotas::check(inner, ask),
             Method::Room(ask) => quotas::room(inner, ask),
+            Method::CreateBranch(ask) => branches::create(inner, ask),
+            Method::RemoveBranch(ask) => branches::remove(inner, ask),
+            Method::ListBranches(ask) => branches::list(inner, ask),
+            Method::Diff(ask) => branches::diff(inner, ask),
+            Method::Merge(ask) => branches::merge(inner, ask),
             Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
                 Err(internal())
             }
@@ -237,6 +242,7 @@ impl Arrived {
             Method::GetBlock(get) => get.length as usize,
             Method::ReadDir(read) => reads::page_limit(read.limit) * NODE_BYTES,
             Method::ReadPlan(plan) => plan.targets.len() * NODE_BYTES,
+            Method::Diff(_) | Method::Merge(_) => nokv_proto::FRAME_BYTES_MAX / 2,
             Method::Publish(publish) => publish.items.len() * NODE_BYTES,
             _ => NODE_BYTES,
         }
@@ -298,7 +304,12 @@ fn lane(method: &Method) -> Lane {
         | Method::SetQuota(_)
         | Method::RemoveQuota(_)
         | Method::ListQuotas(_)
-        | Method::CheckQuota(_) => Lane::Blocking,
+        | Method::CheckQuota(_)
+        | Method::CreateBranch(_)
+        | Method::RemoveBranch(_)
+        | Method::ListBranches(_)
+        | Method::Diff(_)
+        | Method::Merge(_) => Lane::Blocking,
         Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
             Lane::Waiting
         }

@@ -12,10 +12,12 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`bodies`], [`snapshots`], [`quotas`], [`watch`], [`admin`], [`sync`], [`maintenance`].
+//! [`bodies`], [`snapshots`], [`branches`], [`quotas`], [`watch`], [`admin`], [`sync`],
+//! [`maintenance`].
 
 mod admin;
 mod bodies;
+mod branches;
 mod call;
 mod changes;
 mod maintenance;

@@ -127,8 +127,8 @@ pub(super) fn view(inner: &Inner, message: Option<v1::View>) -> Result<View, Fai
         if view.at.is_some_and(|at| at != snapshot.at) {
             return Err(invalid("view.at", "is not the version of the snapshot"));
         }
+        // The branch stays as asked for: paths are of the mount, also of what is in a branch.
         view.at = Some(snapshot.at);
-        view.branch = snapshot.branch;
     }
     Ok(view)
 }

@@ -4,10 +4,13 @@
 //! a round trip changes nothing (tested); what is not valid becomes a failure that names the field.
 //!
 //! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`],
-//! [`snapshot`], [`quota`], [`change`].
+//! [`snapshot`], [`quota`], [`change`], [`branch`], [`diff`], [`merge`].
 
 mod ask;
+mod branch;
 mod change;
+mod diff;
+mod merge;
 mod node;
 mod publish;
 mod quota;
@@ -21,7 +24,10 @@ pub use ask::{
     place_to_wire, remove_mode, remove_mode_to_wire, rename_mode, rename_mode_to_wire, target,
     target_to_wire, view, view_to_wire,
 };
+pub use branch::{branch, branch_to_wire, moment_to_wire};
 pub use change::{change, change_to_wire};
+pub use diff::{diff_page, diff_page_to_wire};
+pub use merge::{merge_run, merged, merged_to_wire, on_conflict, on_conflict_to_wire};
 pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};
 pub use publish::{publish, publish_to_wire, published, published_to_wire};
 pub use quota::{

@@ -1,5 +1,5 @@
 //! Rates of the namespace over the real file system: `cargo bench -p nokv-namespace -- [--quick]
-//! [creates|lookups|listings]`.
+//! [creates|lookups|listings|branches]`.
 //!
 //! Prints one line a workload. Each says what is batched and how durable it is; nothing is
 //! asserted.
@@ -8,10 +8,10 @@
 
 use nokv_env::Env;
 use nokv_namespace::{
-    Content, Context, Durability, Expect, Follow, Namespace, NewAttributes, Options, Parents,
-    Publish, PublishItem, View,
+    Content, Context, Durability, Expect, Follow, MergeRun, Namespace, NewAttributes, NewSnapshot,
+    OnConflict, Options, Parents, Publish, PublishItem, View,
 };
-use nokv_types::{Body, MountId, Name, NodeId, NsPath, TimeNanos};
+use nokv_types::{Body, MountId, Name, NodeId, NsPath, SnapshotName, TimeNanos};
 use std::time::Duration;
 
 struct Bench {
@@ -52,6 +52,21 @@ impl Bench {
             .saturating_sub(start)
             .max(Duration::from_nanos(1));
         println!("{what:<55} {:>12.0}/s", count as f64 / took.as_secs_f64());
+    }
+
+    /// The median and the longest of some rounds.
+    fn time(&self, what: &str, rounds: u64, work: impl Fn(u64)) {
+        let mut times: Vec<_> = (0..rounds)
+            .map(|round| {
+                let start = self.env.clock.monotonic();
+                work(round);
+                self.env.clock.monotonic().saturating_sub(start)
+            })
+            .collect();
+        times.sort_unstable();
+        let micros = |time: Option<&Duration>| time.map_or(0, Duration::as_micros);
+        let (median, longest) = (micros(times.get(times.len() / 2)), micros(times.last()));
+        println!("{what:<55} {median:>9} us, at most {longest} us");
     }
 
     fn directory(&self, text: &str) -> NodeId {
@@ -138,6 +153,9 @@ fn run(bench: &Bench, part: Option<&str>) {
     }
     if wanted("listings") {
         listings(bench, count);
+    }
+    if wanted("branches") {
+        branches(bench);
     }
 }
 
@@ -238,6 +256,81 @@ fn lookups(bench: &Bench, count: u64) {
                 .lookup(&bench.view(), node, Follow::No)
                 .expect("found");
         }
+    });
+}
+
+/// Times of what should not depend on the size of a tree, and of what depends on its changes.
+fn branches(bench: &Bench) {
+    const ROUNDS: u64 = 50;
+    let million = 1_000_000 / bench.scale;
+    for (what, descendants) in [("ten", 10), ("large", million)] {
+        let per_directory = 1000.min(descendants);
+        for number in 0..descendants / per_directory {
+            let directory = format!("/{what}/{number}");
+            bench.directory(&directory);
+            bench.create_batched(&directory, per_directory, 256);
+        }
+        let context = bench.context(Durability::Buffered);
+        let source = path(&format!("/{what}"));
+        bench.time(
+            &format!("snapshot of {descendants} files"),
+            ROUNDS,
+            |round| {
+                let new = NewSnapshot {
+                    name: SnapshotName::parse(&format!("{what}{round}")).expect("legal"),
+                    at: None,
+                    lease_ms: None,
+                };
+                bench
+                    .namespace
+                    .create_snapshot(&context, &source, new)
+                    .expect("made");
+            },
+        );
+        bench.time(&format!("branch of {descendants} files"), ROUNDS, |round| {
+            let to = path(&format!("/{what}-branch-{round}"));
+            bench
+                .namespace
+                .create_branch(&context, &source, &to, None)
+                .expect("made");
+        });
+    }
+    let (branch, source) = (path("/large-branch-0"), path("/large"));
+    for number in 0..100 {
+        let to = branch.join(&Name::new(number.to_string()).expect("legal"));
+        let to = to.expect("short").join(&name(number));
+        let mut publish = files(vec![to.expect("short")]);
+        publish.items[0].expect = Expect::Any;
+        publish.items[0].attributes = NewAttributes::mode(0o600);
+        publish.parents = Parents::Create;
+        let context = bench.context(Durability::Buffered);
+        bench.namespace.publish(&context, publish).expect("made");
+    }
+    let view = bench.view();
+    bench.time("diff of 100 changes in the large tree", 10, |_| {
+        let (from, to) = ((&view, (&source).into()), (&view, (&branch).into()));
+        let page = bench.namespace.diff(from, to, 0, 1000).expect("compared");
+        assert!(page.differences.len() >= 100);
+    });
+    let context = bench.context(Durability::Buffered);
+    for (what, run, rounds) in [
+        ("merge of 100 changes, tried", MergeRun::DryRun, 10),
+        ("merge of 100 changes", MergeRun::Merge, 1),
+    ] {
+        bench.time(what, rounds, |_| {
+            let choice = OnConflict::Fail;
+            let merged = bench
+                .namespace
+                .merge(&context, &branch, &source, choice, run);
+            assert!(merged.expect("merged").changes >= 100);
+        });
+    }
+    let at = bench.namespace.read_version();
+    bench.time("restore of the large tree", 1, |_| {
+        bench
+            .namespace
+            .restore(&context, &source, at)
+            .expect("restored");
     });
 }
 

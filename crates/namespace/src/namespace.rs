@@ -73,6 +73,15 @@ pub(crate) struct FloorWritten {
     pub(crate) newest_before: Version,
 }
 
+/// Whether the caller holds the turn of the collector already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// It does not.
+    Free,
+    /// It does: taking it again would never end.
+    Held,
+}
+
 impl Namespace {
     /// Opens the store in `dir` (made when missing): engine, log, mounts. A new store gets a mount
     /// named `default`.
@@ -312,11 +321,22 @@ impl Namespace {
         fingerprint: u64,
         plan: impl Fn(&mut Plan<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.mutate_in(Turn::Free, context, fingerprint, plan)
+    }
+
+    /// The same, by a caller that may be the collector itself.
+    pub(crate) fn mutate_in<T: Answer>(
+        &self,
+        turn: Turn,
+        context: &Context,
+        fingerprint: u64,
+        plan: impl Fn(&mut Plan<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let request = context.request.map(|id| Request { id, fingerprint });
         if let Some(answer) = self.first_answer(request, context)? {
             return Ok(answer);
         }
-        let mut makes_room = true;
+        let mut makes_room = Some(turn);
         for _ in 0..ATTEMPTS_MAX {
             let reader = self.newest_reader();
             let root = self.root_spot(&reader, context.mount, context.branch)?;
@@ -362,14 +382,17 @@ impl Namespace {
         context: &Context,
         state: &Plan<'_>,
         failure: &Failure,
-        makes_room: &mut bool,
+        makes_room: &mut Option<Turn>,
     ) -> Result<bool, Failure> {
         if let Some(directory) = state.needs_tally() {
             self.tally(context, directory)?;
             return Ok(true);
         }
         let full = failure.reason() == Reason::QuotaExceeded;
-        Ok(full && std::mem::take(makes_room) && self.make_room()?)
+        match makes_room.take_if(|_| full) {
+            Some(turn) => self.make_room(turn),
+            None => Ok(false),
+        }
     }
 
     /// Has the shard apply the command of a plan; tells the caches before, and the pins around it.

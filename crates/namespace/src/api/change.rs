@@ -60,7 +60,9 @@ pub enum Remove {
 /// Answer of a removal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Removed {
-    /// The version of the change: a read at the one before still sees it while that is retained.
+    /// The version of the change. A read at the one before still sees what is gone while that is
+    /// retained; [`crate::Namespace::undo`] of this one, or [`crate::Namespace::restore`] of the
+    /// place at the one before, brings it back.
     pub version: Version,
     /// The node whose name was removed.
     pub node: NodeId,

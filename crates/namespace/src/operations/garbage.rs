@@ -8,7 +8,7 @@
 
 use crate::failure::{from_engine, from_shard, malformed};
 use crate::layers;
-use crate::namespace::FloorWritten;
+use crate::namespace::{FloorWritten, Turn};
 use crate::plan::Plan;
 use crate::records::{counter, object, orphan, system};
 use crate::spot::{Child, Spot};
@@ -162,11 +162,11 @@ impl Namespace {
 
     /// Takes removed trees apart because what is in them still counts against a quota that is full;
     /// whether there was anything to take apart.
-    pub(crate) fn make_room(&self) -> Result<bool, Failure> {
+    pub(crate) fn make_room(&self, turn: Turn) -> Result<bool, Failure> {
         if self.first_orphan()?.is_none() {
             return Ok(false);
         }
-        let _turn = self.inner.reclaiming.lock();
+        let _turn = (turn == Turn::Free).then(|| self.inner.reclaiming.lock());
         self.take_apart(ROOM_ENTRIES_MAX, &mut Reclaimed::default())?;
         Ok(true)
     }

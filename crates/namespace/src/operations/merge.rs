@@ -16,6 +16,7 @@ use super::touched::Touched;
 use crate::failure::{from_engine, invalid, malformed};
 use crate::fingerprint::Fingerprint;
 use crate::layers::Layer;
+use crate::namespace::Turn;
 use crate::plan::{BranchEnd, NewBranch, Plan, Topology};
 use crate::reader::Reader;
 use crate::records::event::EventKind;
@@ -58,7 +59,7 @@ impl Namespace {
         // collector waits.
         let _turn = self.inner.reclaiming.lock();
         let based = std::cell::Cell::new(None);
-        let merged = self.mutate(context, fingerprint.finish(), |plan| {
+        let merged = self.mutate_in(Turn::Held, context, fingerprint.finish(), |plan| {
             based.set(None);
             let (mut three, id) = three_way(plan, source, target)?;
             let mut touched = Touched::default();

@@ -2,8 +2,8 @@
 
 use crate::support::{Store, in_blocks, path, reason};
 use nokv_namespace::{
-    ConflictKind, Follow, MergeOutcome, MergeRun, Merged, OnConflict, Remove, RenameMode,
-    SetAttributes, SetXattr,
+    ConflictKind, Follow, MergeOutcome, MergeRun, Merged, OnConflict, QuotaLimits, Remove,
+    RenameMode, SetAttributes, SetXattr,
 };
 use nokv_types::{Failure, Reason};
 
@@ -326,4 +326,74 @@ fn a_merge_survives_a_restart_with_its_base() {
     {}
     assert_eq!(store.tree("/b"), tree);
     assert_eq!(store.merge("/b", "/a").changes, 0);
+}
+
+#[test]
+fn writers_of_a_branch_and_of_its_origin_lose_nothing_to_merges() {
+    const FILES: usize = 40;
+    let store = branched();
+    std::thread::scope(|scope| {
+        for (top, letter) in [("/a", "o"), ("/b", "w"), ("/b", "v")] {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0..FILES {
+                    let text = format!("{top}/k/{letter}{number}");
+                    store.put(&text, text.as_bytes()).expect("put");
+                }
+            });
+        }
+        let store = &store;
+        scope.spawn(move || {
+            let (from, to) = (path("/b"), path("/a"));
+            for _ in 0..20 {
+                let (choice, run) = (OnConflict::Fail, MergeRun::Merge);
+                let merged = store
+                    .namespace
+                    .merge(&store.context(), &from, &to, choice, run);
+                // Writers may be faster every time.
+                if let Err(failure) = merged {
+                    assert_eq!(failure.reason(), Reason::Conflict);
+                }
+                store.namespace.reclaim_within(100, 0).expect("reclaims");
+            }
+        });
+    });
+    assert_eq!(store.merge("/b", "/a").outcome, MergeOutcome::Merged);
+    let tree = store.tree("/a");
+    for letter in ["o", "w", "v"] {
+        for number in 0..FILES {
+            let top = if letter == "o" { "/a" } else { "/b" };
+            let line = format!("k/{letter}{number} 644 1 {top}/k/{letter}{number}");
+            assert!(tree.contains(&line), "{line}");
+        }
+    }
+    assert_eq!(store.tree("/b"), tree);
+}
+
+#[test]
+fn a_merge_into_a_full_quota_makes_room_or_fails_and_always_ends() {
+    let store = branched();
+    store.mkdir("/a/trash").expect("made");
+    store.put("/a/trash/one", b"1").expect("put");
+    store.put("/a/trash/two", b"2").expect("put");
+    store.merge("/b", "/a");
+    let limit = |inodes| {
+        let limits = QuotaLimits {
+            bytes: None,
+            inodes: Some(inodes),
+        };
+        store
+            .namespace
+            .set_quota(&store.context(), &path("/a"), limits)
+            .expect("set");
+    };
+    // d, d/e, d/e/y, d/x, f, g, h, k, trash, trash/one, trash/two.
+    limit(11);
+    store.put("/b/new", b"new").expect("put");
+    let full = store.merge_as("/b", "/a", OnConflict::Fail, MergeRun::Merge);
+    assert_eq!(reason(full), Reason::QuotaExceeded);
+    // What is removed counts until it is taken apart, which the merge then does.
+    store.remove_tree("/a/trash");
+    assert_eq!(store.merge("/b", "/a").outcome, MergeOutcome::Merged);
+    assert!(store.stat("/a/new").is_ok());
 }

@@ -295,6 +295,10 @@ fn branches(bench: &Bench) {
                 .expect("made");
         });
     }
+    changes_of_a_branch(bench);
+}
+
+fn changes_of_a_branch(bench: &Bench) {
     let (branch, source) = (path("/large-branch-0"), path("/large"));
     for number in 0..100 {
         let to = branch.join(&Name::new(number.to_string()).expect("legal"));

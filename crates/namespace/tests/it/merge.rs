@@ -390,9 +390,11 @@ fn a_merge_into_a_full_quota_makes_room_or_fails_and_always_ends() {
     // d, d/e, d/e/y, d/x, f, g, h, k, trash, trash/one, trash/two.
     limit(11);
     store.put("/b/new", b"new").expect("put");
+    store.put("/b/more", b"more").expect("put");
     let full = store.merge_as("/b", "/a", OnConflict::Fail, MergeRun::Merge);
     assert_eq!(reason(full), Reason::QuotaExceeded);
-    // What is removed counts until it is taken apart, which the merge then does.
+    // The name of the tree makes room for one; what is in it counts until it is taken apart, which
+    // the merge then does.
     store.remove_tree("/a/trash");
     assert_eq!(store.merge("/b", "/a").outcome, MergeOutcome::Merged);
     assert!(store.stat("/a/new").is_ok());

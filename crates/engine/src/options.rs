@@ -54,13 +54,25 @@ pub enum Compression {
 }
 
 /// How an engine is opened.
+///
+/// **Memory**: a store takes at most
+/// `memtable_bytes * (1 + immutables_max) + cache_bytes` for what has a budget: the active memtable
+/// and those that wait to be flushed; the cache with blocks, index partitions, filters, top indexes
+/// and whatever else open tables keep. By default that is 64 MiB * 4 + 64 MiB = 320 MiB, of which
+/// a store that is not written to uses the 64 MiB of the cache. Beside it, each thread that
+/// compacts works with up to [`Options::COMPACTION_MEMORY_BYTES`] while it compacts.
+/// [`Options::memory_bytes_max`] adds it all up, [`Options::with_memory`] splits a budget. A batch
+/// larger than a memtable, and what readers hold (a scan or a borrowed value keeps the memtable or
+/// the block that it is in), come on top. The allocator of the process may keep freed memory: its
+/// resident size goes down later or never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether to make, change or only read the store.
     pub access: Access,
     /// Which log makes writes durable.
     pub log: LogMode,
-    /// A memtable is flushed at this size, bytes.
+    /// A memtable is flushed at this size, bytes. It is found full by the batch after, so it may be
+    /// larger by one group of batches, or by a piece of its memory (1 MiB).
     pub memtable_bytes: usize,
     /// The structure of the memtable.
     pub structure: nokv_art::Structure,
@@ -72,7 +84,7 @@ pub struct Options {
     /// oldest segment is flushed whatever its size, and writers are slowed down until, at twice as
     /// much, they wait. `None` for four segments and all memtables.
     pub log_bytes_max: Option<u64>,
-    /// Cache of blocks, bytes.
+    /// The cache, bytes: blocks, index partitions, filters, and what open tables keep.
     pub cache_bytes: usize,
     /// A block of a table, bytes before compression.
     pub block_bytes: usize,
@@ -111,6 +123,54 @@ impl Options {
 
     /// More buckets only spread a group of writes over more files to sync.
     pub const VALUE_BUCKETS_MAX: usize = 64;
+
+    /// What a thread needs to compact, bytes: pieces of its inputs that were read ahead, an open
+    /// block of each, the buffers and the index of the table that it writes.
+    pub const COMPACTION_MEMORY_BYTES: usize = 16 << 20;
+
+    /// Threads that compact unless more are asked for: more would keep a device busy that writers
+    /// need, and what one has read is out of the cache of the others.
+    pub(crate) const COMPACTION_THREADS_MAX: usize = 4;
+
+    /// The smallest budget that [`Options::with_memory`] splits.
+    pub const MEMORY_BYTES_MIN: usize = 32 << 20;
+
+    /// More memory is of more use in the cache: a flush should not take long.
+    const MEMTABLE_BYTES_USEFUL: usize = 128 << 20;
+
+    /// The default options, for a store that takes at most so many bytes of memory
+    /// ([`Options::memory_bytes_max`]): three parts in eight for memtables, less when they would be
+    /// larger than is of use, the rest for compactions and the cache.
+    ///
+    /// **Shape**: less than [`Options::MEMORY_BYTES_MIN`] counts as that.
+    #[must_use]
+    pub fn with_memory(bytes: usize) -> Self {
+        let mut options = Self::default();
+        let bytes = bytes.max(Self::MEMORY_BYTES_MIN);
+        // A quarter for compactions; the smallest stores compact with one thread.
+        let threads = bytes / 4 / Self::COMPACTION_MEMORY_BYTES;
+        if threads < Self::COMPACTION_THREADS_MAX {
+            options.compaction_threads = Some(threads.max(1));
+        }
+        let memtable = bytes / 8 * 3 / (options.immutables_max + 1);
+        options.memtable_bytes = memtable.min(Self::MEMTABLE_BYTES_USEFUL);
+        options.cache_bytes = 0;
+        options.cache_bytes = bytes - options.memory_bytes_max();
+        options
+    }
+
+    /// The most memory that a store with these options takes, bytes: see the formula above.
+    #[must_use]
+    pub fn memory_bytes_max(&self) -> usize {
+        let memtables = self.memtable_bytes.saturating_mul(self.immutables_max + 1);
+        let threads = self
+            .compaction_threads
+            .unwrap_or(Self::COMPACTION_THREADS_MAX);
+        let compactions = Self::COMPACTION_MEMORY_BYTES.saturating_mul(threads);
+        memtables
+            .saturating_add(self.cache_bytes)
+            .saturating_add(compactions)
+    }
 
     /// # Errors
     /// `Invalid` when a size is out of range.
@@ -184,4 +244,21 @@ pub struct Retention {
     pub horizon: Version,
     /// Versions at which reads must stay exact, in any order.
     pub pins: Vec<Version>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_of_memory_is_split_and_used_up() {
+        for mib in [1, 32, 33, 64, 100, 256, 1024, 4096, 65_536] {
+            let options = Options::with_memory(mib << 20);
+            options.check().unwrap();
+            let budget = (mib << 20).max(Options::MEMORY_BYTES_MIN);
+            assert_eq!(options.memory_bytes_max(), budget, "{mib} MiB");
+            assert!(options.cache_bytes >= budget / 8, "{mib} MiB");
+        }
+        assert_eq!(Options::default().memory_bytes_max(), 384 << 20);
+    }
 }

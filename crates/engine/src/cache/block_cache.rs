@@ -75,6 +75,8 @@ pub(crate) struct BlockCache {
     blocks: Arc<Blocks>,
     /// What tables keep.
     pinned_bytes: AtomicU64,
+    /// What tables are in memory without their partitions and blocks.
+    table_bytes: AtomicU64,
     unpinned: Cache<PartitionKey, Arc<Partition>, Bytes>,
 }
 
@@ -96,6 +98,7 @@ impl BlockCache {
             budget_bytes,
             blocks: Arc::new(Blocks::new(budget_bytes)),
             pinned_bytes: AtomicU64::new(0),
+            table_bytes: AtomicU64::new(0),
             unpinned: Cache::with_options(options, Bytes, DefaultHashBuilder::default(), lifecycle),
         }
     }
@@ -145,17 +148,34 @@ impl BlockCache {
         self.blocks.count_miss();
     }
 
-    /// Leaves to the blocks what partitions do not need, and room for one block to be exchanged.
+    /// A table was opened that is so much in memory whatever is asked of it.
+    pub(crate) fn add_table(&self, bytes: usize) {
+        self.table_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.fit();
+    }
+
+    /// It is no more.
+    pub(crate) fn remove_table(&self, bytes: usize) {
+        self.table_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.fit();
+    }
+
+    /// Leaves to the blocks what tables and partitions do not need.
     pub(crate) fn fit(&self) {
-        let partitions = self.pinned_bytes.load(Ordering::Relaxed) + self.unpinned.weight();
+        let taken = self.taken_bytes();
         self.blocks
-            .limit_to(self.budget_bytes.saturating_sub(partitions));
+            .limit_to(self.budget_bytes.saturating_sub(taken));
+    }
+
+    /// By tables and partitions.
+    fn taken_bytes(&self) -> u64 {
+        let tables = self.table_bytes.load(Ordering::Relaxed);
+        tables + self.pinned_bytes.load(Ordering::Relaxed) + self.unpinned.weight()
     }
 
     pub(crate) fn figures(&self) -> CacheFigures {
-        let pinned = self.pinned_bytes.load(Ordering::Relaxed);
         CacheFigures {
-            bytes: self.blocks.bytes() + self.unpinned.weight() + pinned,
+            bytes: self.blocks.bytes() + self.taken_bytes(),
             hit_count: self.blocks.hit_count(),
             miss_count: self.blocks.miss_count(),
         }

@@ -82,7 +82,7 @@ pub(crate) fn run(
     let options = CursorOptions {
         lower: job.part.from.clone(),
         upper: job.part.to.clone(),
-        reading: Reading::Ahead,
+        reading: Reading::ahead(job.inputs.len()),
     };
     let cursor = |tables: &Arc<[Arc<Table>]>| LevelCursor::new(Arc::clone(tables), options.clone());
     let cursors = job.inputs.iter().map(cursor).collect();

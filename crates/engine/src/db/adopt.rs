@@ -291,7 +291,7 @@ fn conflict_in_tombstones(
 
 fn walk(table: &Arc<Table>) -> TableCursor {
     let options = CursorOptions {
-        reading: Reading::Ahead,
+        reading: Reading::ahead(1),
         ..CursorOptions::default()
     };
     TableCursor::new(Arc::clone(table), options)

@@ -9,15 +9,11 @@ use std::{sync::Arc, time::Duration};
 use nokv_env::JoinHandle;
 
 use super::core::{Core, Writing};
-use crate::{Error, compaction::Effort};
+use crate::{Error, Options, compaction::Effort};
 
 /// A failed flush or compaction is tried again after this long: long enough not to fill the log
 /// file, short enough that nobody waits for it when space was made.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// More would keep a device busy that writers need, and what one has read is out of the cache of
-/// the others.
-const COMPACTION_THREADS_MAX: usize = 4;
 
 impl Core {
     /// Starts the threads of a store that is open for writing.
@@ -64,7 +60,12 @@ impl Core {
     /// How many threads compact: as many as there are processors, within bounds, or as the options
     /// say.
     pub(super) fn compaction_threads(&self) -> usize {
-        let processors = || self.env.spawn.parallelism().min(COMPACTION_THREADS_MAX);
+        let processors = || {
+            self.env
+                .spawn
+                .parallelism()
+                .min(Options::COMPACTION_THREADS_MAX)
+        };
         self.options
             .compaction_threads
             .unwrap_or_else(processors)

@@ -24,7 +24,6 @@ use super::{
     core::{Core, Counters, Writing},
     parts::Parts,
     tables::{Tables, open_table, table_path},
-    view::View,
 };
 use crate::{
     Error,
@@ -34,7 +33,7 @@ use crate::{
     },
     manifest::{Edit, TableMeta},
     table::{Table, TableSummary},
-    vlog::Moves,
+    vlog::{Moves, ValueFiles},
 };
 
 /// A store that nobody wrote to for so long is idle: work that a load would have to wait for can be
@@ -58,10 +57,13 @@ pub(super) struct Compactions {
 }
 
 /// A compaction that was chosen: nobody else takes what it has taken until this is dropped.
+///
+/// It holds no view: one would keep memtables in memory that are flushed while it runs.
 struct Claimed<'a> {
     compactions: &'a Compactions,
     plan: Plan,
-    view: Arc<View>,
+    tables: Arc<Tables>,
+    values: Arc<ValueFiles>,
 }
 
 impl Drop for Claimed<'_> {
@@ -139,11 +141,11 @@ impl Core {
         };
         let plan = &claimed.plan;
         tracing::debug!(reason = ?plan.reason, level = plan.output_level, "compaction");
-        let inputs = Inputs::of(&claimed.view.tables, plan)?;
+        let inputs = Inputs::of(&claimed.tables, plan)?;
         match plan.action {
             Action::Move => self.install_move(writing, plan, &inputs)?,
             Action::Merge => {
-                let moves = Moves::new(Arc::clone(&claimed.view.values), moving.clone());
+                let moves = Moves::new(Arc::clone(&claimed.values), moving.clone());
                 self.merge(writing, plan, &inputs, &Arc::new(moves))?;
                 self.release_values(writing);
             }
@@ -206,13 +208,14 @@ impl Core {
             return None;
         }
         // Loaded under the lock: a claim goes after its outcome is in the view.
-        let view = self.view.load_full();
+        let view = self.view.load();
         let plan = chooser(&levels_view(&view.tables, &claims), &options)?;
         claims.push(Claim::of(&plan));
         Some(Claimed {
             compactions,
             plan,
-            view,
+            tables: Arc::clone(&view.tables),
+            values: Arc::clone(&view.values),
         })
     }
 
@@ -406,5 +409,46 @@ impl Inputs {
             inputs.runs.push(own.into());
         }
         Ok(inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nokv_env::Env;
+    use nokv_types::Version;
+
+    use super::*;
+    use crate::{Batch, Durability, Engine, Keyspace, Options};
+
+    #[test]
+    fn a_running_compaction_keeps_no_memtable() {
+        let options = Options {
+            level0_tables: 100,
+            ..Options::default()
+        };
+        let engine = Engine::open(Env::memory(1), Path::new("/store"), options).unwrap();
+        let (core, keyspace) = (engine.core(), Keyspace::new(1));
+        let put = |version| {
+            let mut batch = Batch::new();
+            batch.put(keyspace, b"a", b"value", Version::from_u64(version));
+            engine.write(batch, Durability::Synced).unwrap();
+        };
+        for version in 1..4 {
+            put(version);
+            engine.flush().unwrap();
+        }
+        put(4);
+        let memory = Arc::downgrade(&core.view.load().active);
+        let span = KeySpan {
+            smallest: Vec::new(),
+            largest: vec![u8::MAX],
+        };
+        let chooser =
+            |view: &LevelsView<'_>, options: &ChooseOptions<'_>| choose_asked(view, options, &span);
+        let writing = core.writing().unwrap();
+        let claimed = core.claim(writing, Effort::Settle, &chooser).unwrap();
+        engine.flush().unwrap();
+        assert!(memory.upgrade().is_none());
+        drop(claimed);
     }
 }

@@ -19,8 +19,8 @@ use nokv_types::Version;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
-    background::Progress, compact::Compactions, intake::Intake, removals::Removals,
-    throttle::Pacer, view::View, watchdog::LogWatch,
+    background::Progress, compact::Compactions, intake::Intake, read_cost::ReadCosts,
+    removals::Removals, throttle::Pacer, view::View, watchdog::LogWatch,
 };
 use crate::{
     Error, LogMode, Options, Retention,
@@ -51,6 +51,8 @@ pub(super) struct Core {
     pub(super) applied_index: AtomicU64,
     /// Which keys are read most.
     pub(super) hot_keys: HotKeys,
+    /// What reads touch.
+    pub(super) read_costs: ReadCosts,
     pub(super) retention: Mutex<Arc<Retention>>,
     pub(super) writing: Option<Writing>,
     pub(super) cache: Arc<BlockCache>,
@@ -103,6 +105,10 @@ pub(super) struct Signal {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) batches: AtomicU64,
+    /// Of batches as callers made them.
+    pub(super) user_bytes: AtomicU64,
+    /// Of entries of the value log that writes appended.
+    pub(super) value_append_bytes: AtomicU64,
     pub(super) flushes: AtomicU64,
     pub(super) flush_bytes: AtomicU64,
     pub(super) compactions: AtomicU64,
@@ -140,6 +146,7 @@ impl Core {
             visible: AtomicU64::new(visible),
             applied_index: AtomicU64::new(applied_index),
             hot_keys: HotKeys::new(HotKeysOptions::default()),
+            read_costs: ReadCosts::default(),
             retention: Mutex::new(Arc::new(Retention::default())),
             writing,
             cache,

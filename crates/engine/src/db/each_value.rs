@@ -38,7 +38,7 @@ impl View {
 
 fn each_of_table(table: &Arc<Table>, each: Each<'_>) -> Result<(), Error> {
     let options = CursorOptions {
-        reading: Reading::Ahead,
+        reading: Reading::ahead(1),
         ..CursorOptions::default()
     };
     let mut cursor = LevelCursor::new(Arc::from([Arc::clone(table)]), options);

@@ -74,8 +74,13 @@ impl Engine {
         let (core, visible) = self.reading()?;
         let moment = Moment::new(asked, visible, &*core.env.clock);
         let key = keyspace.internal_key(key);
-        core.hot_keys.observe(&key);
-        core.view.load().get(&key, &moment)
+        let is_sample = core.hot_keys.observe(&key);
+        let view = core.view.load();
+        let record = view.get(&key, &moment)?;
+        if is_sample {
+            core.read_costs.offer(&view, &key, &moment);
+        }
+        Ok(record)
     }
 
     /// [`Engine::get`] of each key, all at the same state.
@@ -102,8 +107,12 @@ impl Engine {
         let view = core.view.load();
         let get = |key: &&[u8]| {
             let key = keyspace.internal_key(key);
-            core.hot_keys.observe(&key);
-            view.get(&key, &moment)
+            let is_sample = core.hot_keys.observe(&key);
+            let record = view.get(&key, &moment)?;
+            if is_sample {
+                core.read_costs.offer(&view, &key, &moment);
+            }
+            Ok(record)
         };
         keys.iter().map(get).collect()
     }

@@ -26,6 +26,7 @@ mod memory;
 mod memory_writer;
 mod open;
 mod parts;
+mod read_cost;
 mod removals;
 mod replay_values;
 mod report;
@@ -54,6 +55,8 @@ mod figures_test;
 mod history_test;
 #[cfg(test)]
 mod range_scan_test;
+#[cfg(test)]
+mod report_test;
 #[cfg(test)]
 mod values_fault_test;
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::core::Core;
 use crate::{
-    HotKeyStats, Keyspace, Retention, Stats, hot_keys::HotKey, vlog::FileUse, wal::segment_number,
+    HotKeyStats, Keyspace, Retention, Stats, hot_keys::HotKey, manifest::manifest_number,
+    vlog::FileUse, wal::segment_number,
 };
 
 /// Hot keys that are told; more are not worth an operator's look.
@@ -31,6 +32,8 @@ impl Core {
         let counters = &self.counters;
         let cache = self.cache.figures();
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let files = self.file_sizes();
+        let reads = &self.read_costs;
         Stats {
             memtable_bytes: view.active.byte_count() as u64,
             sealed_count: view.sealed.len() as u64,
@@ -41,6 +44,7 @@ impl Core {
                 .sum(),
             segment_count: log.segment_count,
             batch_count: load(&counters.batches),
+            user_bytes: load(&counters.user_bytes),
             group_count: log.group_count,
             log_bytes: log.log_bytes,
             sync_count: log.sync_count,
@@ -56,6 +60,7 @@ impl Core {
             value_file_count: values.iter().count() as u64,
             value_bytes: values.iter().map(|file| file.byte_count()).sum(),
             value_dead_bytes: uses.iter().map(FileUse::dead).sum(),
+            value_append_bytes: load(&counters.value_append_bytes),
             value_collection_count: load(&counters.value_collections),
             value_relocated_bytes: load(&counters.relocated_bytes),
             levels: view.tables.stats(),
@@ -64,7 +69,12 @@ impl Core {
                 .writing
                 .as_ref()
                 .map_or(0, |writing| writing.compactions.count()),
-            segment_bytes: self.segment_bytes(),
+            table_live_bytes: view.tables.live_bytes(),
+            segment_bytes: files.segment_bytes,
+            manifest_bytes: files.manifest_bytes,
+            read_sample_count: load(&reads.reads),
+            read_table_count: load(&reads.tables),
+            read_block_count: load(&reads.blocks),
             cache_bytes: cache.bytes,
             cache_hit_count: cache.hit_count,
             cache_miss_count: cache.miss_count,
@@ -94,13 +104,22 @@ impl Core {
     }
 
     /// Files that can't be listed count as nothing: these are figures, not decisions.
-    fn segment_bytes(&self) -> u64 {
-        let entries = self.env.files.list(&self.dir).unwrap_or_default();
-        let is_segment = |entry: &&nokv_env::DirEntry| segment_number(&entry.name).is_some();
-        entries
-            .iter()
-            .filter(is_segment)
-            .map(|entry| entry.size)
-            .sum()
+    fn file_sizes(&self) -> FileSizes {
+        let mut sizes = FileSizes::default();
+        for entry in self.env.files.list(&self.dir).unwrap_or_default() {
+            if segment_number(&entry.name).is_some() {
+                sizes.segment_bytes += entry.size;
+            } else if manifest_number(&entry.name).is_some() {
+                sizes.manifest_bytes += entry.size;
+            }
+        }
+        sizes
     }
+}
+
+/// Of files whose writers do not tell.
+#[derive(Default)]
+struct FileSizes {
+    segment_bytes: u64,
+    manifest_bytes: u64,
 }

@@ -183,6 +183,12 @@ impl Tables {
         tables.map(|table| table.summary().bytes).sum()
     }
 
+    /// What of them is not hidden by a newer entry of the same table.
+    pub(super) fn live_bytes(&self) -> u64 {
+        let tables = self.levels.iter().flatten();
+        tables.map(|table| table.summary().live_bytes()).sum()
+    }
+
     /// The size of level 0.
     pub(super) fn level0_bytes(&self) -> u64 {
         self.level0_bytes

@@ -54,6 +54,8 @@ impl Observer for Appending<'_> {
     fn note(&self, pointer: &Pointer, key_bytes: usize) {
         if let Some(memory) = self.memory {
             memory.note_value(pointer, key_bytes);
+            let bytes = pointer.entry_bytes(key_bytes);
+            Counters::add(&self.core.counters.value_append_bytes, bytes);
         }
     }
 }

@@ -114,6 +114,7 @@ impl Core {
             is_large |= batch.value_bytes_max() >= writing.values.separation_bytes();
             payloads.push(batch.payload()?);
         }
+        let user_bytes = payloads.iter().map(|payload| payload.len() as u64).sum();
         let mut memory = Arc::clone(&self.view.load().active);
         if memory.is_full(&self.options) {
             memory = self.switch_memory(writing, appender);
@@ -140,6 +141,7 @@ impl Core {
             writing.applied.store(applied, Ordering::Release);
         }
         Counters::add(&self.counters.batches, batches.len() as u64);
+        Counters::add(&self.counters.user_bytes, user_bytes);
         Ok(last)
     }
 

@@ -80,17 +80,19 @@ impl HotKeys {
         }
     }
 
-    /// Notes that `key` was read. Keys of more than 512 bytes are not noted.
-    pub fn observe(&self, key: &[u8]) {
+    /// Notes that `key` was read; whether this read is a sample. Keys of more than 512 bytes are
+    /// not noted.
+    pub fn observe(&self, key: &[u8]) -> bool {
         let (left, state) = GAP.get();
         if left > 0 && self.reads_per_sample > 1 {
             GAP.set((left - 1, state));
-            return;
+            return false;
         }
         GAP.set(next_gap(state, self.reads_per_sample));
         if key.len() <= KEY_BYTES_OBSERVED_MAX {
             self.sample(key);
         }
+        true
     }
 
     /// The `limit` hottest keys, hottest first; of equally hot ones the lower first.
@@ -175,7 +177,7 @@ mod tests {
             reads_per_sample: rate,
             counter_count: 512,
         });
-        (0..64_000_u32).for_each(|step| observer.observe(&[(step % 64 / 32) as u8]));
+        (0..64_000_u32).for_each(|step| _ = observer.observe(&[(step % 64 / 32) as u8]));
         let counts: Vec<u64> = observer.top(2).iter().map(|hot| hot.count).collect();
         assert_eq!(counts.len(), 2);
         assert!(counts[0] < counts[1] * 3 / 2, "{counts:?}");
@@ -185,9 +187,9 @@ mod tests {
     fn what_was_hot_fades() {
         let observer = every_read(STRIPES);
         // Keys of one stripe compete for its one counter.
-        (0..SAMPLES_TO_HALVE).for_each(|_| observer.observe(b"then"));
+        (0..SAMPLES_TO_HALVE).for_each(|_| _ = observer.observe(b"then"));
         assert_eq!(observer.top(1)[0].count, u64::from(SAMPLES_TO_HALVE / 2));
-        (0..SAMPLES_TO_HALVE * 4).for_each(|_| observer.observe(b"now"));
+        (0..SAMPLES_TO_HALVE * 4).for_each(|_| _ = observer.observe(b"now"));
         assert_eq!(observer.top(1)[0].key, b"now");
     }
 
@@ -205,7 +207,7 @@ mod tests {
         let observer = every_read(64);
         thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..200).for_each(|_| observer.observe(b"one")));
+                scope.spawn(|| (0..200).for_each(|_| _ = observer.observe(b"one")));
             }
         });
         let top = observer.top(1);

@@ -10,8 +10,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    block_cursor::BlockCursor, malformed::Malformed, partition::Partition, payload::BlockSlice,
-    read_ahead::ReadAhead, reader::Table,
+    block_cursor::BlockCursor,
+    malformed::Malformed,
+    partition::Partition,
+    payload::BlockSlice,
+    read_ahead::{ReadAhead, piece_bytes},
+    reader::Table,
 };
 use crate::{Error, cache::FillCache, entry::EntryKind};
 
@@ -22,7 +26,19 @@ pub(crate) enum Reading {
     #[default]
     Cached,
     /// In large pieces past the cache: for compaction and verification, which pass once.
-    Ahead,
+    Ahead {
+        /// One piece of a table.
+        piece_bytes: usize,
+    },
+}
+
+impl Reading {
+    /// In pieces, by a reader of so many tables at once: their pieces share what memory there is.
+    pub(crate) fn ahead(table_count: usize) -> Self {
+        Self::Ahead {
+            piece_bytes: piece_bytes(table_count),
+        }
+    }
 }
 
 /// What a cursor is asked for, so that it need not read more. Keys outside may or may not be
@@ -59,7 +75,7 @@ impl TableCursor {
     pub(crate) fn new(table: Arc<Table>, options: CursorOptions) -> Self {
         let ahead = match options.reading {
             Reading::Cached => None,
-            Reading::Ahead => Some(Box::default()),
+            Reading::Ahead { piece_bytes } => Some(Box::new(ReadAhead::new(piece_bytes))),
         };
         Self {
             table,
@@ -287,7 +303,7 @@ impl TableCursor {
         }
         let fill = match self.options.reading {
             Reading::Cached => FillCache::Yes,
-            Reading::Ahead => FillCache::No,
+            Reading::Ahead { .. } => FillCache::No,
         };
         let partition = self.table.partition(index, fill)?.into_owned();
         self.partition = Some(CurrentPartition { index, partition });

@@ -127,7 +127,7 @@ fn figures() {
                 ..TableOptions::default()
             };
             let (table, build) = build(&env, options, &[b'v'; 120]);
-            let cold = scan(&env, &table, Reading::Ahead, true);
+            let cold = scan(&env, &table, Reading::ahead(1), true);
             gets(&env, &table, 0);
             let (hit, absent) = (gets(&env, &table, 0), gets(&env, &table, 1));
             let up = scan(&env, &table, Reading::Cached, true);

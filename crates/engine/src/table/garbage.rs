@@ -34,7 +34,6 @@ impl Garbage {
     }
 
     /// All bytes, droppable yet or not.
-    #[cfg(test)]
     pub(crate) fn byte_count(&self) -> u64 {
         self.spans
             .iter()

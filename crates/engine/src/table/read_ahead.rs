@@ -10,17 +10,38 @@ use nokv_env::File;
 
 use super::layout::Handle;
 
-/// One piece. Large enough that a disk streams, small enough for the dozen inputs of a compaction.
-const PIECE_BYTES: usize = 512 << 10;
+/// One piece, at most: large enough that a disk streams.
+const PIECE_BYTES_MAX: usize = 512 << 10;
+
+/// And at least: a system call costs less than to copy it.
+const PIECE_BYTES_MIN: usize = 64 << 10;
+
+/// The pieces of all tables that are read together: a part of
+/// [`crate::Options::COMPACTION_MEMORY_BYTES`].
+const PIECES_BYTES: usize = 8 << 20;
+
+/// A piece of each of so many tables that are read together, bytes.
+pub(crate) fn piece_bytes(table_count: usize) -> usize {
+    (PIECES_BYTES / table_count.max(1)).clamp(PIECE_BYTES_MIN, PIECE_BYTES_MAX)
+}
 
 /// The piece read last.
-#[derive(Default)]
 pub(crate) struct ReadAhead {
+    piece_bytes: usize,
     start: u64,
     piece: Vec<u8>,
 }
 
 impl ReadAhead {
+    /// Nothing is read yet; one piece is of so many bytes.
+    pub(crate) fn new(piece_bytes: usize) -> Self {
+        Self {
+            piece_bytes,
+            start: 0,
+            piece: Vec::new(),
+        }
+    }
+
     /// The bytes of a block within a file of `file_bytes`.
     pub(crate) fn read(
         &mut self,
@@ -37,7 +58,7 @@ impl ReadAhead {
 
     fn load(&mut self, file: &dyn File, file_bytes: u64, handle: Handle) -> io::Result<()> {
         let rest = file_bytes.saturating_sub(handle.offset);
-        let wanted = PIECE_BYTES.max(handle.bytes as usize);
+        let wanted = self.piece_bytes.max(handle.bytes as usize);
         let length = usize::try_from(rest).unwrap_or(wanted).min(wanted);
         self.piece.resize(length, 0);
         // After a giant block its memory is given back.

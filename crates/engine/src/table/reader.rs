@@ -1,9 +1,9 @@
 //! An open table: point lookups, and the blocks that cursors walk over.
 //!
 //! Invariants: a table never changes, so it needs no lock; it keeps its top index and its range
-//! tombstones in memory (a few KiB for 64 MiB of data), index partitions as far as the cache's
-//! budget lets it, and reads everything else through the cache; bytes whose checksum is wrong are
-//! [`Error::Corrupt`] with file and offset, never data.
+//! tombstones in memory (a few KiB for 64 MiB of data, counted by the cache), index partitions as
+//! far as the cache's budget lets it, and reads everything else through the cache; bytes whose
+//! checksum is wrong are [`Error::Corrupt`] with file and offset, never data.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ use super::{
     malformed::Malformed,
     partition::Partition,
     payload::{BlockSlice, Payload},
-    read_ahead::ReadAhead,
+    read_ahead::{ReadAhead, piece_bytes},
     summary::TableSummary,
 };
 use crate::{
@@ -76,6 +76,8 @@ pub(crate) struct Table {
     /// The partitions that the budget lets the table keep, by their place in the top index: read
     /// once, then found without a lookup in the cache.
     pinned: Box<[OnceLock<Arc<Partition>>]>,
+    /// What of it the cache counts, whatever is read.
+    memory_bytes: usize,
 }
 
 impl Table {
@@ -113,6 +115,7 @@ impl Table {
             tombstones: Tombstones::new(),
             top: IndexBlock::default(),
             pinned: Box::default(),
+            memory_bytes: 0,
         };
         let payload = table.read_block(Content::Index, footer.index, None)?;
         table.top =
@@ -130,7 +133,21 @@ impl Table {
                 table.damaged(footer.tombstones, error)
             })?;
         }
+        table.memory_bytes = table.measure();
+        table.cache.add_table(table.memory_bytes);
         Ok(table)
+    }
+
+    /// Its memory without partitions and blocks.
+    fn measure(&self) -> usize {
+        let path = self.path.as_os_str().len();
+        let keys = self.summary.smallest.len() + self.summary.largest.len();
+        size_of::<Self>()
+            + size_of_val(&*self.pinned)
+            + self.top.payload().byte_count()
+            + self.tombstones.byte_count()
+            + path
+            + keys
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -181,6 +198,19 @@ impl Table {
         Ok(None)
     }
 
+    /// Whether [`Table::get`] searches a data block for the key: its filter does not exclude it.
+    ///
+    /// # Errors
+    /// `Corrupt`; I/O.
+    pub(crate) fn may_contain(&self, key: &LookupKey<'_>, at: u64) -> Result<bool, Error> {
+        let index = self.sound(self.top.seek(key.key, at))?;
+        if at < self.summary.version_min || index >= self.top.entry_count() {
+            return Ok(false);
+        }
+        let partition = self.partition(index, FillCache::Yes)?;
+        Ok(partition.index.may_contain(key.hash))
+    }
+
     fn get_in_partition(
         &self,
         partition: &Partition,
@@ -220,7 +250,7 @@ impl Table {
     /// # Errors
     /// `Corrupt` at the first damage; I/O.
     pub(crate) fn verify(&self) -> Result<u64, Error> {
-        let (mut entry_count, mut ahead) = (0, ReadAhead::default());
+        let (mut entry_count, mut ahead) = (0, ReadAhead::new(piece_bytes(1)));
         for index in 0..self.top.entry_count() {
             let handle = self.partition_handle(index)?;
             let payload = self.read_block(Content::Partition, handle, None)?;
@@ -424,7 +454,7 @@ impl Drop for Table {
     fn drop(&mut self) {
         let kept = self.pinned.iter().filter_map(OnceLock::get);
         kept.for_each(|partition| self.cache.unpin(partition));
-        self.cache.fit();
+        self.cache.remove_table(self.memory_bytes);
     }
 }
 

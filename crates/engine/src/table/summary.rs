@@ -46,6 +46,14 @@ impl TableSummary {
         self.entry_count == 0 && self.range_tombstone_count == 0
     }
 
+    /// The part of the file that newer entries of the same table do not hide, bytes.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        let content = u128::from(self.content_bytes.max(1));
+        let garbage = u128::from(self.garbage.byte_count()).min(content);
+        let live = u128::from(self.bytes) * (content - garbage) / content;
+        u64::try_from(live).unwrap_or(self.bytes)
+    }
+
     /// Takes an entry or tombstone into the bounds of keys and versions.
     pub(super) fn widen(&mut self, smallest: &[u8], largest: &[u8], version: u64) {
         if self.is_empty() {

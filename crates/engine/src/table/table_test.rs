@@ -110,7 +110,7 @@ proptest! {
         let table = table(1, &entries, &[], options);
         let mut backward = entries.clone();
         backward.reverse();
-        for reading in [Reading::Cached, Reading::Ahead] {
+        for reading in [Reading::Cached, Reading::ahead(1)] {
             prop_assert_eq!(&all(&table, reading, true).unwrap(), &entries);
             prop_assert_eq!(&all(&table, reading, false).unwrap(), &backward);
         }
@@ -314,7 +314,7 @@ fn a_giant_value_has_a_block_of_its_own() {
         assert_eq!(table.summary().data_block_count, 3);
         let found = table.get(&LookupKey::new(b"b"), 9).unwrap().unwrap();
         assert_eq!(&*found.value, &giant[..]);
-        assert_eq!(all(&table, Reading::Ahead, true).unwrap(), entries);
+        assert_eq!(all(&table, Reading::ahead(1), true).unwrap(), entries);
         assert!(table.cache_figures().bytes < 1 << 20);
     }
 }

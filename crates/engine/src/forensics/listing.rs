@@ -35,6 +35,9 @@ pub struct StoreSummary {
     pub promised_sequence: u64,
     /// The levels of tables, from level 0 down.
     pub levels: Vec<LevelStats>,
+    /// The part of the tables that no newer entry of the same table hides, bytes: what newer
+    /// tables hide counts as live.
+    pub table_live_bytes: u64,
     /// Entries in tables.
     pub entry_count: u64,
     /// Deletions among them, of keys and of ranges.
@@ -235,6 +238,7 @@ impl StoppedStore {
                 table_count: tables().count() as u64,
                 bytes: tables().map(|table| table.bytes).sum(),
             });
+            summary.table_live_bytes += tables().map(TableSummary::live_bytes).sum::<u64>();
             summary.entry_count += tables().map(|table| table.entry_count).sum::<u64>();
             let deletions = |t: &TableSummary| t.tombstone_count + t.range_tombstone_count;
             summary.tombstone_count += tables().map(deletions).sum::<u64>();

@@ -47,6 +47,7 @@ pub(super) fn stats(store: &StoppedStore, output: &Output) -> Result<(), Error> 
             )?;
         }
     }
+    line("live in tables", human_bytes(summary.table_live_bytes))?;
     line("entries", summary.entry_count.to_string())?;
     line("deletions", summary.tombstone_count.to_string())?;
     for (label, numbers) in [
@@ -74,6 +75,7 @@ fn summary_json(summary: &StoreSummary) -> Map<String, Value> {
         "levels": levels
             .map(|level| json!({"tables": level.table_count, "bytes": level.bytes}))
             .collect::<Vec<_>>(),
+        "table_live_bytes": summary.table_live_bytes,
         "entries": summary.entry_count,
         "deletions": summary.tombstone_count,
         "unlisted_tables": summary.unlisted_tables,

@@ -22,6 +22,7 @@ mod file;
 mod link;
 mod quotas;
 mod remote;
+mod restore;
 mod session;
 mod snapshots;
 mod status;
@@ -39,10 +40,11 @@ pub use nokv_namespace::{
     ConflictKind, Content, DiffPage, Difference, DifferenceKind, DirEntry, Durability, Expect,
     Follow, Lease, Left, MergeOutcome, MergeRun, Merged, Mount, NewAttributes, NewSnapshot, Node,
     OnConflict, Page, Parents, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits,
-    QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, Room, Session, SessionState,
-    SetAttributes, SetTime, Snapshot, SnapshotState, Usage,
+    QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, Restored, Room, Session,
+    SessionState, SetAttributes, SetTime, Snapshot, SnapshotState, Undone, Usage,
 };
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
+pub use restore::CommandAnswer;
 pub use status::{Checked, Status};
 pub use tree::{
     Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,

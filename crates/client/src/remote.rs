@@ -252,14 +252,15 @@ impl Remote {
                 | Method::RenewSnapshot(_)
                 | Method::RemoveSnapshot(_)
                 | Method::CreateBranch(_)
-                | Method::RemoveBranch(_),
+                | Method::RemoveBranch(_)
+                | Method::Restore(_),
             ) => (Kind::Change, &self.metadata, Patience::Deadline),
             Some(Method::PutBlock(_) | Method::GetBlock(_)) => {
                 (Kind::Repeatable, &self.blocks, Patience::Deadline)
             }
-            Some(Method::SetQuota(_) | Method::RemoveQuota(_) | Method::Merge(_)) => {
-                (Kind::Change, &self.metadata, Patience::Unlimited)
-            }
+            Some(
+                Method::SetQuota(_) | Method::RemoveQuota(_) | Method::Merge(_) | Method::Undo(_),
+            ) => (Kind::Change, &self.metadata, Patience::Unlimited),
             Some(
                 Method::Collect(_)
                 | Method::Usage(_)
@@ -282,6 +283,7 @@ impl Remote {
                 | Method::GetQuota(_)
                 | Method::ListQuotas(_)
                 | Method::ListBranches(_)
+                | Method::Command(_)
                 | Method::Room(_)
                 | Method::Watch(_),
             )
@@ -321,6 +323,8 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::CreateBranch(ask)) => &ask.context,
         Some(Method::RemoveBranch(ask)) => &ask.context,
         Some(Method::Merge(ask)) => &ask.context,
+        Some(Method::Restore(ask)) => &ask.context,
+        Some(Method::Undo(ask)) => &ask.context,
         _ => return true,
     };
     context

@@ -4,13 +4,14 @@
 
 use crate::commands::{
     admin, branch, cat, completions, diff, du, fsck, gc, get, init, link, ls, merge, mkdir, mv,
-    put, quota, rm, snapshot, stat, status, tree, up, watch,
+    put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 const ABOUT: &str = "\
 A namespace for artifacts: checkpoints, datasets, logs and reports as one versioned tree over an object store.";
@@ -140,7 +141,21 @@ pub(crate) struct StoreArguments {
     // programs.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) s3_secret_access_key_file: Option<PathBuf>,
+    /// The options above that stand on the command line, as they would stand there again.
+    #[arg(skip)]
+    typed: Vec<OsString>,
 }
+
+/// The options of [`StoreArguments`] by their ids, which are their names but for `_`.
+const STORE_OPTIONS: [&str; 7] = [
+    "dir",
+    "server",
+    "objects",
+    "s3_endpoint",
+    "s3_region",
+    "s3_access_key_id",
+    "s3_secret_access_key_file",
+];
 
 impl StoreArguments {
     /// Settles which of `--dir` and `--server` counts: what stands on the command line beats the
@@ -154,7 +169,55 @@ impl StoreArguments {
             (true, false) => self.server = None,
             _ => {}
         }
+        for id in STORE_OPTIONS.into_iter().filter(|id| is_typed(id)) {
+            let value = self.value(id).map(OsStr::to_owned);
+            self.typed
+                .push(format!("--{}", id.replace('_', "-")).into());
+            self.typed.extend(value);
+        }
         Ok(self)
+    }
+
+    fn value(&self, id: &str) -> Option<&OsStr> {
+        match id {
+            "dir" => self.dir.as_deref().map(Path::as_os_str),
+            "server" => self.server.as_deref().map(OsStr::new),
+            "objects" => self.objects.as_deref().map(OsStr::new),
+            "s3_endpoint" => self.s3_endpoint.as_deref().map(OsStr::new),
+            "s3_region" => self.s3_region.as_deref().map(OsStr::new),
+            "s3_access_key_id" => self.s3_access_key_id.as_deref().map(OsStr::new),
+            _ => self
+                .s3_secret_access_key_file
+                .as_deref()
+                .map(Path::as_os_str),
+        }
+    }
+
+    /// A command for the same store, as it can be pasted into a shell.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        let typed = self.typed.iter().map(|word| quoted(word.as_bytes()));
+        let words = words.iter().map(|word| quoted(word.as_bytes()));
+        let all = ["nokv".to_owned()].into_iter().chain(typed).chain(words);
+        all.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a shell reads it back, on one line whatever is in it.
+fn quoted(word: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(byte);
+    match std::str::from_utf8(word) {
+        Ok(text) if !text.is_empty() && word.iter().all(is_plain) => text.to_owned(),
+        Ok(text) if !text.chars().any(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        // Every byte that could steer a terminal, or end the quotes, by its number.
+        _ => {
+            let byte = |byte: &u8| match byte {
+                byte if is_plain(byte) || *byte == b' ' => char::from(*byte).to_string(),
+                byte => format!("\\x{byte:02x}"),
+            };
+            format!("$'{}'", word.iter().map(byte).collect::<String>())
+        }
     }
 }
 
@@ -209,6 +272,10 @@ pub(crate) enum Command {
     Merge(merge::Arguments),
     /// Check that the records of the namespace fit together
     Fsck(fsck::Arguments),
+    /// Put the past back in place
+    Restore(restore::Arguments),
+    /// Take back what a command did
+    Undo(undo::Arguments),
     /// Limit what directories may hold
     Quota(quota::Arguments),
     /// Tell what changes, as it changes
@@ -228,8 +295,20 @@ pub(crate) type PathArgument = OsString;
 
 #[cfg(test)]
 mod tests {
-    use super::Arguments;
-    use clap::CommandFactory;
+    use super::{Arguments, quoted};
+    use clap::{CommandFactory, FromArgMatches};
+
+    #[test]
+    fn commands_for_the_same_store_can_be_pasted() {
+        let line = ["nokv", "--s3-region", "it's", "rm", "--dir", "/a b", "/x"];
+        let matches = Arguments::command().get_matches_from(line);
+        let arguments = Arguments::from_arg_matches(&matches).expect("right");
+        let store = arguments.global.store.settle(&matches).expect("one store");
+        let command = store.command(&["undo", "7"]);
+        assert_eq!(command, r"nokv --dir '/a b' --s3-region 'it'\''s' undo 7");
+        assert_eq!(quoted(b"\xff\n'"), r"$'\xff\x0a\x27'");
+        assert_eq!(quoted(b""), "''");
+    }
 
     #[test]
     fn no_option_means_two_things() {

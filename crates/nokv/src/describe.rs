@@ -1,8 +1,9 @@
-//! A node as JSON, the same in every command that shows one, and its colour.
+//! A node, and a change, the same in every command that shows one.
 
-use crate::output::{Style, insert_bytes};
+use crate::error::Error;
+use crate::output::{Output, Style, insert_bytes};
 use crate::text;
-use nokv_client::Node;
+use nokv_client::{Change, ChangeKind, ChangedPlace, Node};
 use nokv_types::{Generation, NodeKind, NsPath};
 use serde_json::{Map, Value};
 
@@ -44,5 +45,60 @@ pub(crate) fn style(node: &Node) -> Style {
         NodeKind::Fifo | NodeKind::Socket | NodeKind::CharDevice(_) | NodeKind::BlockDevice(_) => {
             Style::Special
         }
+    }
+}
+
+/// A line that says what changed.
+pub(crate) fn change(change: &Change, output: &Output) -> Result<(), Error> {
+    let word = word(change.kind);
+    let styled = output.styled(Style::Bold, format!("{word:<16}").as_bytes());
+    output.raw(styled)?;
+    let shown = |place: &ChangedPlace| match &place.path {
+        Some(path) => output.path(path),
+        None => output.name(&place.name),
+    };
+    let line = match (&change.from, &change.to) {
+        (Some(from), Some(to)) => [shown(from), b" -> ".to_vec(), shown(to)].concat(),
+        (Some(place), None) | (None, Some(place)) => shown(place),
+        (None, None) => format!("node {}", change.node).into_bytes(),
+    };
+    output.line(line)
+}
+
+/// The JSON object of a change.
+pub(crate) fn change_json(change: &Change) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("event".to_owned(), word(change.kind).into());
+    for (key, place) in [("from", &change.from), ("path", &change.to)] {
+        // What was removed has only the name that it had.
+        let key = match (key, &change.to) {
+            ("from", None) => "path",
+            _ => key,
+        };
+        if let Some(path) = place.as_ref().and_then(|place| place.path.as_ref()) {
+            insert_bytes(&mut object, key, &path.to_bytes());
+        }
+    }
+    object.insert("kind".to_owned(), text::kind(change.node_kind).into());
+    object.insert("node".to_owned(), change.node.as_u64().into());
+    object.insert("generation".to_owned(), change.generation.get().into());
+    object.insert("size".to_owned(), change.size.into());
+    object.insert("version".to_owned(), change.version.as_u64().into());
+    object
+}
+
+const fn word(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Created => "created",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Renamed => "renamed",
+        ChangeKind::Exchanged => "exchanged",
+        ChangeKind::Published => "published",
+        ChangeKind::Attributes => "attributes",
+        ChangeKind::Xattr => "xattr",
+        ChangeKind::Snapshot => "snapshot",
+        ChangeKind::SnapshotRemoved => "snapshot-removed",
+        ChangeKind::Branched => "branched",
+        ChangeKind::Quota => "quota",
     }
 }

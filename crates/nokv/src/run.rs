@@ -7,7 +7,7 @@
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
     admin, branch, cat, completions, diff, du, fsck, gc, get, init, link, ls, merge, mkdir, mv,
-    put, quota, rm, snapshot, stat, status, tree, up, watch,
+    put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -63,7 +63,7 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
         command => {
             let client = session::connect(store, creates(&command)).await?;
             let outcome = tokio::select! {
-                outcome = with_client(command, &client, output) => outcome,
+                outcome = with_client(command, store, &client, output) => outcome,
                 _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
             };
             let closed = client.close().await;
@@ -81,7 +81,12 @@ fn creates(command: &Command) -> Create {
     }
 }
 
-async fn with_client(command: Command, client: &Client, output: &Output) -> Result<(), Error> {
+async fn with_client(
+    command: Command,
+    store: &StoreArguments,
+    client: &Client,
+    output: &Output,
+) -> Result<(), Error> {
     match command {
         Command::Put(arguments) => put::run(arguments, client, output).await,
         Command::Get(arguments) => get::run(arguments, client, output).await,
@@ -90,7 +95,7 @@ async fn with_client(command: Command, client: &Client, output: &Output) -> Resu
         Command::Stat(arguments) => stat::run(arguments, client, output).await,
         Command::Mkdir(arguments) => mkdir::run(arguments, client, output).await,
         Command::Mv(arguments) => mv::run(arguments, client, output).await,
-        Command::Rm(arguments) => rm::run(arguments, client, output).await,
+        Command::Rm(arguments) => rm::run(arguments, store, client, output).await,
         Command::Ln(arguments) => link::run(arguments, client, output).await,
         Command::Du(arguments) => du::run(arguments, client, output).await,
         Command::Tree(arguments) => tree::run(arguments, client, output).await,
@@ -99,6 +104,8 @@ async fn with_client(command: Command, client: &Client, output: &Output) -> Resu
         Command::Diff(arguments) => diff::run(arguments, client, output).await,
         Command::Merge(arguments) => merge::run(arguments, client, output).await,
         Command::Fsck(_) => fsck::run(client, output).await,
+        Command::Restore(arguments) => restore::run(arguments, store, client, output).await,
+        Command::Undo(arguments) => undo::run(arguments, store, client, output).await,
         Command::Quota(arguments) => quota::run(arguments, client, output).await,
         Command::Watch(arguments) => watch::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,

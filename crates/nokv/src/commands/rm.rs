@@ -1,17 +1,18 @@
 //! `nokv rm`: removes names; what nothing names any more is collected.
 
-use crate::arguments::PathArgument;
+use crate::arguments::{PathArgument, StoreArguments};
 use crate::error::Error;
 use crate::output::{Output, insert_bytes};
 use crate::session;
-use nokv_client::{Client, Remove};
+use nokv_client::{Client, Remove, Removed};
 use nokv_types::{Failure, NsPath, Reason};
 use serde_json::Map;
 
 const EXAMPLES: &str = "\
 Examples:
   nokv rm /runs/42/debug.log
-  nokv rm -r /runs/42                         a directory with all that is below, in one command
+  nokv rm -r /runs/42                         a directory with all that is below, in one command;
+                                              it says which command brings it back
   nokv rm -d /runs/empty                      an empty directory
   nokv rm -f /maybe                           no error if it is not there";
 
@@ -36,6 +37,7 @@ pub(crate) struct Arguments {
 /// Removes the names in the order given; the first that fails ends it.
 pub(crate) async fn run(
     arguments: Arguments,
+    store: &StoreArguments,
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
@@ -44,30 +46,43 @@ pub(crate) async fn run(
         match remove(&arguments, client, &path).await {
             Err(failure) if arguments.force && failure.reason() == Reason::NotFound => {}
             Err(failure) => return Err(failure.into()),
-            Ok(()) if output.is_json() => {
-                let mut object = Map::new();
-                insert_bytes(&mut object, "removed", &path.to_bytes());
-                output.json(object)?;
-            }
-            Ok(()) => {}
+            Ok(removed) => print(&arguments, store, (&path, &removed), output)?,
         }
     }
     Ok(())
 }
 
-async fn remove(arguments: &Arguments, client: &Client, path: &NsPath) -> Result<(), Failure> {
+fn print(
+    arguments: &Arguments,
+    store: &StoreArguments,
+    (path, removed): (&NsPath, &Removed),
+    output: &Output,
+) -> Result<(), Error> {
+    let undo = store.command(&["undo", &removed.version.to_string()]);
+    if output.is_json() {
+        let mut object = Map::new();
+        insert_bytes(&mut object, "removed", &path.to_bytes());
+        object.insert("version".to_owned(), removed.version.as_u64().into());
+        object.insert("undo".to_owned(), undo.into());
+        return output.json(object);
+    }
+    match arguments.recursive {
+        true => output.note(&format!("removed {path}; to bring it back: {undo}")),
+        false => Ok(()),
+    }
+}
+
+async fn remove(arguments: &Arguments, client: &Client, path: &NsPath) -> Result<Removed, Failure> {
     if arguments.recursive {
-        return client.remove(path, Remove::Tree).await.map(drop);
+        return client.remove(path, Remove::Tree).await;
     }
     match client.remove(path, Remove::File).await {
         Err(failure) if failure.reason() != Reason::IsDirectory => Err(failure),
-        Err(_) if arguments.empty_directory => {
-            client.remove(path, Remove::EmptyDirectory).await.map(drop)
-        }
+        Err(_) if arguments.empty_directory => client.remove(path, Remove::EmptyDirectory).await,
         Err(_) => Err(Failure::new(
             Reason::IsDirectory,
             format!("{path} is a directory; add -r to remove it with all that is below"),
         )),
-        Ok(_) => Ok(()),
+        Ok(removed) => Ok(removed),
     }
 }

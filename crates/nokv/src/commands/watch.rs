@@ -1,11 +1,11 @@
 //! `nokv watch`: what changes, as it changes.
 
 use crate::arguments::PathArgument;
+use crate::describe;
 use crate::error::Error;
-use crate::output::{Output, Style, insert_bytes};
+use crate::output::Output;
 use crate::session;
-use crate::text;
-use nokv_client::{Change, ChangeKind, ChangedPlace, Client, Cursor, Depth};
+use nokv_client::{Change, Client, Cursor, Depth};
 use serde_json::Map;
 
 const EXAMPLES: &str = "\
@@ -69,58 +69,10 @@ pub(crate) async fn run(
 }
 
 fn print(change: &Change, cursor: Cursor, output: &Output) -> Result<(), Error> {
-    let word = word(change.kind);
-    if output.is_json() {
-        return output.json(to_json(change, cursor, word));
+    if !output.is_json() {
+        return describe::change(change, output);
     }
-    let styled = output.styled(Style::Bold, format!("{word:<16}").as_bytes());
-    output.raw(styled)?;
-    let shown = |place: &ChangedPlace| match &place.path {
-        Some(path) => output.path(path),
-        None => output.name(&place.name),
-    };
-    let line = match (&change.from, &change.to) {
-        (Some(from), Some(to)) => [shown(from), b" -> ".to_vec(), shown(to)].concat(),
-        (Some(place), None) | (None, Some(place)) => shown(place),
-        (None, None) => format!("node {}", change.node).into_bytes(),
-    };
-    output.line(line)
-}
-
-fn to_json(change: &Change, cursor: Cursor, word: &str) -> Map<String, serde_json::Value> {
-    let mut object = Map::new();
-    object.insert("event".to_owned(), word.into());
-    for (key, place) in [("from", &change.from), ("path", &change.to)] {
-        // What was removed has only the name that it had.
-        let key = match (key, &change.to) {
-            ("from", None) => "path",
-            _ => key,
-        };
-        if let Some(path) = place.as_ref().and_then(|place| place.path.as_ref()) {
-            insert_bytes(&mut object, key, &path.to_bytes());
-        }
-    }
-    object.insert("kind".to_owned(), text::kind(change.node_kind).into());
-    object.insert("node".to_owned(), change.node.as_u64().into());
-    object.insert("generation".to_owned(), change.generation.get().into());
-    object.insert("size".to_owned(), change.size.into());
-    object.insert("version".to_owned(), change.version.as_u64().into());
+    let mut object = describe::change_json(change);
     object.insert("cursor".to_owned(), cursor.to_string().into());
-    object
-}
-
-const fn word(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Created => "created",
-        ChangeKind::Removed => "removed",
-        ChangeKind::Renamed => "renamed",
-        ChangeKind::Exchanged => "exchanged",
-        ChangeKind::Published => "published",
-        ChangeKind::Attributes => "attributes",
-        ChangeKind::Xattr => "xattr",
-        ChangeKind::Snapshot => "snapshot",
-        ChangeKind::SnapshotRemoved => "snapshot-removed",
-        ChangeKind::Branched => "branched",
-        ChangeKind::Quota => "quota",
-    }
+    output.json(object)
 }

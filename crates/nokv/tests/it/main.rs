@@ -12,6 +12,7 @@
 //! - [`snapshots`]: the past, by name, by version, by time.
 //! - [`quotas`]: limits, met and shown.
 //! - [`watch`]: each change once, in order, across kills.
+//! - [`undo`]: what was removed or changed, brought back.
 //! - [`help`]: every command has examples; completions are made.
 #![expect(
     clippy::disallowed_methods,
@@ -36,5 +37,6 @@ mod round_trip;
 mod s3;
 mod snapshots;
 mod tree;
+mod undo;
 mod watch;
 mod weed;

@@ -71,7 +71,7 @@ pub(super) fn merge(inner: &Inner, mut ask: v1::MergeRequest) -> Result<Answer, 
 }
 
 /// The version of a moment; `None` for now. **Errors**: those of a read at it.
-fn version_of(
+pub(super) fn version_of(
     inner: &Inner,
     mount: MountId,
     moment: Option<v1::Moment>,

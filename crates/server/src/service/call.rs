@@ -4,7 +4,7 @@
 //! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
-use super::{admin, bodies, branches, changes, quotas, reads, snapshots, watch};
+use super::{admin, bodies, branches, changes, quotas, reads, restore, snapshots, watch};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -201,6 +201,9 @@ impl Service {
             Method::ListBranches(ask) => branches::list(inner, ask),
             Method::Diff(ask) => branches::diff(inner, ask),
             Method::Merge(ask) => branches::merge(inner, ask),
+            Method::Restore(ask) => restore::restore(inner, ask),
+            Method::Undo(ask) => restore::undo(inner, ask),
+            Method::Command(ask) => restore::command(inner, ask),
             Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
                 Err(internal())
             }
@@ -309,7 +312,10 @@ fn lane(method: &Method) -> Lane {
         | Method::RemoveBranch(_)
         | Method::ListBranches(_)
         | Method::Diff(_)
-        | Method::Merge(_) => Lane::Blocking,
+        | Method::Merge(_)
+        | Method::Restore(_)
+        | Method::Undo(_)
+        | Method::Command(_) => Lane::Blocking,
         Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
             Lane::Waiting
         }

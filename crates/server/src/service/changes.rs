@@ -24,6 +24,8 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::CreateBranch(ask) => &mut ask.context,
         Method::RemoveBranch(ask) => &mut ask.context,
         Method::Merge(ask) => &mut ask.context,
+        Method::Restore(ask) => &mut ask.context,
+        Method::Undo(ask) => &mut ask.context,
         Method::SetQuota(ask) => &mut ask.context,
         Method::RemoveQuota(ask) => &mut ask.context,
         _ => return false,

@@ -12,8 +12,8 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`bodies`], [`snapshots`], [`branches`], [`quotas`], [`watch`], [`admin`], [`sync`],
-//! [`maintenance`].
+//! [`bodies`], [`snapshots`], [`branches`], [`restore`], [`quotas`], [`watch`], [`admin`],
+//! [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;
@@ -24,6 +24,7 @@ mod maintenance;
 pub(crate) mod marker;
 mod quotas;
 mod reads;
+mod restore;
 #[cfg(test)]
 mod service_test;
 mod snapshots;

@@ -8,6 +8,8 @@
 
 mod ask;
 mod branch;
+#[cfg(test)]
+mod branch_test;
 mod change;
 mod diff;
 mod merge;

@@ -121,6 +121,16 @@ impl Blocks {
         }
     }
 
+    /// Whether the shard of this block is filled so little that `bytes` more in each shard would
+    /// push out nothing.
+    pub(super) fn has_room(&self, key: u64, bytes: u64) -> bool {
+        let limit = self.shard_limit.load(Ordering::Relaxed);
+        let filled = self
+            .shard(key)
+            .map(|shard| shard.bytes.load(Ordering::Relaxed));
+        filled.is_some_and(|filled| filled + bytes < limit)
+    }
+
     /// Of all filled frames.
     pub(super) fn bytes(&self) -> u64 {
         let shards = self.shards.iter();

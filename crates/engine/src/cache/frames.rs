@@ -82,6 +82,11 @@ impl Frames {
         }
     }
 
+    /// Whether so many more bytes push out nothing.
+    pub(crate) fn has_room(&self, place: usize, bytes: u64) -> bool {
+        self.blocks.has_room(self.key(place), bytes)
+    }
+
     /// Memory for a block that is about to be read, if there is any to be used again.
     pub(crate) fn spare(&self, place: usize, bytes: usize) -> Option<Payload> {
         self.blocks.take_spare(self.key(place), bytes)

@@ -181,6 +181,13 @@ pub(crate) fn open_copy(content: Content, block: &[u8], offset: u64) -> Result<P
     decompress(stored, payload)
 }
 
+/// Whether a block says that its payload is stored as it is; unproven.
+pub(crate) fn is_plain(block: &[u8]) -> bool {
+    let tag = block.len().checked_sub(trailer::BYTES);
+    let tag = tag.and_then(|payload_bytes| block.get(payload_bytes));
+    tag.is_some_and(|tag| tag & 0xF == STORED_PLAIN)
+}
+
 /// How the payload is stored, and its stored bytes, when they are what was sealed.
 fn check(content: Content, block: &[u8], offset: u64) -> Result<(u8, &[u8]), Malformed> {
     let short = || Malformed::new("a block with a trailer", "fewer bytes");

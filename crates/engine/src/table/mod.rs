@@ -20,6 +20,7 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod any_bytes;
+mod around;
 mod block_cursor;
 mod cursor;
 mod data_block;

@@ -9,7 +9,7 @@ use std::{
     fmt,
     ops::Deref,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use nokv_env::File;
@@ -65,7 +65,7 @@ pub(crate) struct TableEntry {
 ///
 /// **Concurrency**: any number of threads.
 pub(crate) struct Table {
-    file: Arc<dyn File>,
+    pub(super) file: Arc<dyn File>,
     path: Arc<Path>,
     /// Distinguishes its blocks in the cache.
     id: u64,
@@ -78,6 +78,8 @@ pub(crate) struct Table {
     pinned: Box<[OnceLock<Arc<Partition>>]>,
     /// What of it the cache counts, whatever is read.
     memory_bytes: usize,
+    /// Whether a block was met that is not stored plain.
+    pub(super) is_compressed: AtomicBool,
 }
 
 impl Table {
@@ -116,6 +118,7 @@ impl Table {
             top: IndexBlock::default(),
             pinned: Box::default(),
             memory_bytes: 0,
+            is_compressed: AtomicBool::new(false),
         };
         let payload = table.read_block(Content::Index, footer.index, None)?;
         table.top =
@@ -367,6 +370,9 @@ impl Table {
         place: usize,
         handle: Handle,
     ) -> Result<DataBlock, Error> {
+        if let Some(block) = self.load_around(partition, place, handle)? {
+            return Ok(block);
+        }
         let spare = partition.frames.spare(place, handle.bytes as usize);
         let payload = self.read_block(Content::Data, handle, spare)?;
         let block = self.parse_data(handle, payload.clone())?;
@@ -390,7 +396,7 @@ impl Table {
     }
 
     #[inline]
-    fn parse_data(&self, handle: Handle, payload: Payload) -> Result<DataBlock, Error> {
+    pub(super) fn parse_data(&self, handle: Handle, payload: Payload) -> Result<DataBlock, Error> {
         DataBlock::parse(payload).map_err(|error| self.damaged(handle, error))
     }
 

@@ -317,7 +317,9 @@ impl TableCursor {
         let handle = self.sound(partition, partition.partition.index.handle(index))?;
         let block = match &mut self.ahead {
             Some(ahead) => self.table.data_block_ahead(handle, ahead)?,
-            None => self.table.data_block(&partition.partition, index, handle)?,
+            None => self
+                .table
+                .data_block_of_scan(&partition.partition, index, handle)?,
         };
         if self.ahead.is_none() {
             partition.partition.frames.prefetch(index + 1);

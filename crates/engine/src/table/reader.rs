@@ -364,15 +364,29 @@ impl Table {
         }
     }
 
+    /// As [`Table::data_block`], for a scan, which will want the next ones too.
+    #[inline]
+    pub(super) fn data_block_of_scan(
+        &self,
+        partition: &Partition,
+        place: usize,
+        handle: Handle,
+    ) -> Result<DataBlock, Error> {
+        if let Some(payload) = partition.frames.get(place) {
+            return self.parse_data(handle, payload);
+        }
+        match self.load_around(partition, place, handle)? {
+            Some(block) => Ok(block),
+            None => self.load_data_block(partition, place, handle),
+        }
+    }
+
     fn load_data_block(
         &self,
         partition: &Partition,
         place: usize,
         handle: Handle,
     ) -> Result<DataBlock, Error> {
-        if let Some(block) = self.load_around(partition, place, handle)? {
-            return Ok(block);
-        }
         let spare = partition.frames.spare(place, handle.bytes as usize);
         let payload = self.read_block(Content::Data, handle, spare)?;
         let block = self.parse_data(handle, payload.clone())?;

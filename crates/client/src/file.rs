@@ -55,7 +55,7 @@ impl Client {
         reader: impl AsyncRead + Unpin + Send,
         options: WriteOptions,
     ) -> Result<Published, Failure> {
-        let session = UploadSession::open(self).await?;
+        let mut session = UploadSession::open(self).await?;
         let uploader = session.uploader(UploadOptions::default()).await?;
         let staged = uploader
             .upload_reader(reader, &path.to_string(), None)

@@ -2,7 +2,8 @@
 //!
 //! Invariants: it is renewed as long as this lives; when this is dropped without
 //! [`UploadSession::close`] (an error, Ctrl-C) it is closed in the background, which
-//! [`Client::close`] waits for, and expires at the latest.
+//! [`Client::close`] waits for, and expires at the latest. It is closed only when no upload is under
+//! way: what arrived after the sweep that follows would stay for ever.
 
 use crate::Client;
 use nokv_object::{UploadOptions, Uploader};
@@ -17,11 +18,16 @@ const TTL_MS: u32 = 300_000;
 /// Between two renewals: two may fail before it is too late.
 const RENEW_PAUSE: Duration = Duration::from_millis(TTL_MS as u64 / 3);
 
+/// For uploads under way, when a session ends before them: an object store that does not answer
+/// holds nobody up longer.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// An open upload session.
 pub(crate) struct UploadSession {
     client: Client,
     id: SessionId,
     renewal: JoinHandle<()>,
+    uploader: Option<Uploader>,
     is_closed: bool,
 }
 
@@ -41,6 +47,7 @@ impl UploadSession {
             client: client.clone(),
             id,
             renewal,
+            uploader: None,
             is_closed: false,
         })
     }
@@ -50,18 +57,36 @@ impl UploadSession {
     }
 
     /// The one uploader of the session.
-    pub(crate) async fn uploader(&self, options: UploadOptions) -> Result<Uploader, Failure> {
+    pub(crate) async fn uploader(&mut self, options: UploadOptions) -> Result<Uploader, Failure> {
         let files = Arc::clone(&self.client.shared.env.files);
         let blocks = self.client.blocks().await?;
-        Ok(Uploader::new(files, blocks, self.id, options)?)
+        let uploader = Uploader::new(files, blocks, self.id, options)?;
+        self.uploader = Some(uploader.clone());
+        Ok(uploader)
     }
 
     /// Ends the session. A failure costs only that it ends later, by itself.
     pub(crate) async fn close(mut self) {
         self.is_closed = true;
-        if let Err(failure) = self.client.close_session(self.id).await {
-            tracing::debug!(session_id = self.id.get(), %failure, "could not close a session");
+        let uploader = self.uploader.take();
+        end(&self.client, self.id, uploader).await;
+    }
+}
+
+/// Closes a session whose uploads have ended; else it expires by itself.
+async fn end(client: &Client, id: SessionId, uploader: Option<Uploader>) {
+    if let Some(uploader) = uploader {
+        let stop = uploader.stop();
+        if tokio::time::timeout(STOP_WAIT_MAX, stop).await.is_err() {
+            tracing::debug!(
+                session_id = id.get(),
+                "uploads that do not end: left to expire"
+            );
+            return;
         }
+    }
+    if let Err(failure) = client.close_session(id).await {
+        tracing::debug!(session_id = id.get(), %failure, "could not close a session");
     }
 }
 
@@ -72,13 +97,10 @@ impl Drop for UploadSession {
             return;
         }
         let (client, id) = (self.client.clone(), self.id);
+        let uploader = self.uploader.take();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let shared = Arc::clone(&client.shared);
-            let ending = async move {
-                if let Err(failure) = client.close_session(id).await {
-                    tracing::debug!(session_id = id.get(), %failure, "could not close a session");
-                }
-            };
+            let ending = async move { end(&client, id, uploader).await };
             let mut endings = shared.endings.lock();
             // Those that are through must not pile up in a client that lives long.
             while endings.try_join_next().is_some() {}

@@ -76,7 +76,7 @@ impl Client {
         let options = checked(options)?;
         let roots = self.place(locals, destination, options.placement).await?;
         let destinations = roots.iter().map(|(_, path)| path.clone()).collect();
-        let session = UploadSession::open(self).await?;
+        let mut session = UploadSession::open(self).await?;
         let defaults = UploadOptions::default();
         let parallel_puts = options.parallel.max(defaults.parallel_puts);
         let uploader = session

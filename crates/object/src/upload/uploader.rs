@@ -5,7 +5,9 @@
 //!   the reservation travels with them until their PUT ends;
 //! - whoever waits for memory holds none, except the one open pack, and the limit leaves room
 //!   beside it for two blocks: so the wait always ends;
-//! - a sequence number is used once; numbers that fail stay unused.
+//! - a sequence number is used once; numbers that fail stay unused;
+//! - a PUT that has begun runs to its end, whoever stops waiting for it: so [`Uploader::stop`] can
+//!   say when none is under way any more, and nothing arrives in a session that was swept.
 
 use super::{
     options::UploadOptions,
@@ -102,6 +104,17 @@ impl Uploader {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Begins no further PUT and waits for those under way. After it the session may be closed.
+    /// Idempotent.
+    pub async fn stop(&self) {
+        let puts = &self.inner.puts;
+        let all = u32::try_from(self.inner.options.parallel_puts).unwrap_or(u32::MAX);
+        // Those that wait for their turn already are ahead of this.
+        if let Ok(_all) = puts.acquire_many(all).await {
+            puts.close();
+        }
     }
 
     /// The session that the blocks belong to.
@@ -363,12 +376,14 @@ impl Inner {
         let (store, puts) = (Arc::clone(&self.store), Arc::clone(&self.puts));
         let counters = Arc::clone(&self.counters);
         async move {
-            let _turn = puts
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
+            let turn = puts.acquire_owned().await.map_err(|_| stopped())?;
             let object_bytes = bytes.len() as u64;
-            store.put(block, bytes).await?;
+            let begun = tokio::spawn(async move {
+                let result = store.put(block, bytes).await;
+                drop(turn);
+                result
+            });
+            staged::put_result(begun.await)?;
             counters.object_count.fetch_add(1, Ordering::Relaxed);
             counters
                 .object_bytes
@@ -416,6 +431,10 @@ impl Inner {
             .source_bytes
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
+}
+
+fn stopped() -> Error {
+    Error::Unavailable("the upload was stopped".to_owned())
 }
 
 fn new_body(size: u64, digest: Digest, layout: Layout) -> Result<Body, Error> {

@@ -2,8 +2,8 @@
 //!
 //! Invariants: it is renewed as long as this lives; when this is dropped without
 //! [`UploadSession::close`] (an error, Ctrl-C) it is closed in the background, which
-//! [`Client::close`] waits for, and expires at the latest. It is closed only when no upload is under
-//! way: what arrived after the sweep that follows would stay for ever.
+//! [`Client::close`] waits for, and expires at the latest. It is closed only when no upload is
+//! under way: what arrived after the sweep that follows would stay for ever.
 
 use crate::Client;
 use nokv_object::{UploadOptions, Uploader};

@@ -1,12 +1,12 @@
 //! Reading the neighbours of a block that a scan needs, while the cache has room.
 //!
 //! A store that was just opened reads each block once before it is warm, and then a system call and
-//! the allocations around it cost more than the bytes. So the first read of a block by a scan brings
-//! the others of its [`AROUND_BYTES`] of the file, as the page cache does for a memory map. Only while
-//! there is room: nothing is pushed out for a block that nobody has asked for. Only blocks that are
-//! stored plain: to decompress what may never be read costs more than it saves. Not for point
-//! lookups: measured, they gained nothing (YCSB C 0.9 to 1.2 s of processor time either way, E 4.0
-//! to 4.9 s without and 3.3 to 3.9 s with).
+//! the allocations around it cost more than the bytes. So the first read of a block by a scan
+//! brings the others of its [`AROUND_BYTES`] of the file, as the page cache does for a memory map.
+//! Only while there is room: nothing is pushed out for a block that nobody has asked for. Only
+//! blocks that are stored plain: to decompress what may never be read costs more than it saves.
+//! Not for point lookups: measured, they gained nothing (YCSB C 0.9 to 1.2 s of processor time
+//! either way, E 4.0 to 4.9 s without and 3.3 to 3.9 s with).
 //!
 //! Invariant: what is wrong with a neighbour is not told here; whoever reads it will be told.
 

@@ -13,6 +13,8 @@ mod pack;
 mod source;
 mod staged;
 mod uploader;
+#[cfg(test)]
+mod uploader_test;
 
 pub use options::{PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, UploadOptions};
 pub(crate) use source::blocking;

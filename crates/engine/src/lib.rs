@@ -81,6 +81,7 @@ mod compaction;
 mod db;
 mod entry;
 mod error;
+mod file_name;
 pub mod forensics;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

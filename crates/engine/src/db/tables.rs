@@ -18,6 +18,7 @@ use crate::{
     cache::BlockCache,
     compaction::sublevels,
     entry::RangeTombstone,
+    file_name::{number_in, numbered_path},
     manifest::State,
     moment::LookupMoment,
     table::{LookupKey, Table},
@@ -29,12 +30,12 @@ const SUFFIX: &str = ".table";
 
 /// The file of a table.
 pub(crate) fn table_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:010}{SUFFIX}"))
+    numbered_path(dir, number, SUFFIX)
 }
 
 /// The number of the table with this file name; `None` for any other file.
 pub(crate) fn table_number(name: &str) -> Option<u64> {
-    name.strip_suffix(SUFFIX)?.parse().ok()
+    number_in(name, SUFFIX)
 }
 
 /// Opens the file of a table that the manifest names.

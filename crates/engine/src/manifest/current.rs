@@ -9,7 +9,11 @@ use std::{
 
 use nokv_env::{Env, OpenMode};
 
-use crate::{Error, checksum::crc32c};
+use crate::{
+    Error,
+    checksum::crc32c,
+    file_name::{number_in, numbered_name, numbered_path},
+};
 
 /// The file.
 pub(super) const CURRENT_NAME: &str = "CURRENT";
@@ -25,16 +29,16 @@ const LINE_BYTES_MAX: usize = 64;
 
 /// The file of a manifest.
 pub(crate) fn manifest_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(manifest_name(number))
+    numbered_path(dir, number, SUFFIX)
 }
 
 fn manifest_name(number: u64) -> String {
-    format!("{number:010}{SUFFIX}")
+    numbered_name(number, SUFFIX)
 }
 
 /// The number of the manifest with this file name; `None` for any other file.
 pub(crate) fn manifest_number(name: &str) -> Option<u64> {
-    name.strip_suffix(SUFFIX)?.parse().ok()
+    number_in(name, SUFFIX)
 }
 
 fn line(number: u64) -> String {

@@ -32,6 +32,7 @@ use crate::{
     Error,
     bytes_at::{put_at, u32_at, u64_at},
     checksum::crc32c,
+    file_name::{number_in, numbered_path},
     plant::{Plant, is_planted},
 };
 
@@ -40,12 +41,12 @@ const SUFFIX: &str = ".vlog";
 
 /// The path of a value-log file.
 pub(crate) fn value_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:010}{SUFFIX}"))
+    numbered_path(dir, number, SUFFIX)
 }
 
 /// The number of the value-log file with this name; `None` for any other file.
 pub(crate) fn value_number(name: &str) -> Option<u64> {
-    name.strip_suffix(SUFFIX)?.parse().ok()
+    number_in(name, SUFFIX)
 }
 
 /// The head of a file.

@@ -10,6 +10,7 @@ use crate::{
     Error,
     bytes_at::{put_at, u32_at, u64_at},
     checksum::crc32c,
+    file_name::{number_in, numbered_path},
 };
 
 /// What comes after the number in the name of a segment.
@@ -17,12 +18,12 @@ const SUFFIX: &str = ".wal";
 
 /// The file of a segment.
 pub(crate) fn segment_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:010}{SUFFIX}"))
+    numbered_path(dir, number, SUFFIX)
 }
 
 /// The number of the segment with this file name; `None` for any other file.
 pub(crate) fn segment_number(name: &str) -> Option<u64> {
-    name.strip_suffix(SUFFIX)?.parse().ok()
+    number_in(name, SUFFIX)
 }
 
 /// The head of a segment.

@@ -240,3 +240,27 @@ fn a_damaged_log_is_one_clear_line() {
         Err(Error::Corrupt { .. })
     ));
 }
+
+#[test]
+fn files_that_somebody_else_named_are_neither_read_nor_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path(), small()).unwrap();
+    put(&engine, b"k", b"v", 1);
+    engine.flush().unwrap();
+    engine.close().unwrap();
+    let files = Env::real().files;
+    let foreign = ["1.wal", "+000000001.wal", "7.table", "7.vlog", "7.manifest"];
+    let foreign = foreign.map(|name| dir.path().join(name));
+    for path in &foreign {
+        files.open(path, OpenMode::Create).unwrap();
+    }
+    let engine = open(dir.path(), small()).unwrap();
+    assert_eq!(get(&engine, b"k", 1).as_deref(), Some(&b"v"[..]));
+    put(&engine, b"l", b"w", 2);
+    engine.close().unwrap();
+    let engine = open(dir.path(), small()).unwrap();
+    assert_eq!(get(&engine, b"l", 2).as_deref(), Some(&b"w"[..]));
+    for path in &foreign {
+        assert!(files.exists(path).unwrap(), "{}", path.display());
+    }
+}

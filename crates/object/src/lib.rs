@@ -26,7 +26,8 @@ mod upload;
 pub use collect::{CollectOptions, Collector, Orphans, RESERVED_SESSION, Report};
 pub use error::{Error, Mismatch};
 pub use read::{
-    BodyReader, BodyStream, OnItem, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem, ReadOptions,
+    BodyReader, BodyStream, OnItem, OpenBody, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem,
+    ReadOptions,
 };
 pub use store::{
     BlockEntry, BlockStore, FolderBlocks, MemoryBlocks, ObjectOptions, RetryOptions,

@@ -2,16 +2,19 @@
 //!
 //! A read is planned (pure), fetched in parallel, verified, and delivered in order. Reading order:
 //! [`options`] (limits), [`plan`] (which GETs), [`fetch`] (one GET, verified), [`stream`] (in
-//! order, ahead of the consumer), [`reader`] (the doors), [`many`] (whole trees).
+//! order, ahead of the consumer), [`reader`] (the doors), [`open`] (piece by piece), [`many`]
+//! (whole trees).
 
 mod fetch;
 mod many;
+mod open;
 mod options;
 mod plan;
 mod reader;
 mod stream;
 
 pub use many::{OnItem, ReadItem};
+pub use open::OpenBody;
 pub use options::{PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
 pub use reader::BodyReader;
 pub use stream::BodyStream;

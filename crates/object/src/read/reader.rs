@@ -7,6 +7,7 @@
 
 use super::{
     fetch::{BodyName, Fetcher, verify_whole},
+    open::OpenBody,
     options::{READ_BYTES_MAX, ReadOptions},
     stream::{BodyStream, Delivery, body_stream, deliveries, zeros},
 };
@@ -82,6 +83,12 @@ impl BodyReader {
             all.extend_from_slice(&chunk);
         }
         Ok(all.freeze())
+    }
+
+    /// A body to be read piece by piece, at any offset.
+    #[must_use]
+    pub fn open(&self, body: Body) -> OpenBody {
+        OpenBody::new(self.clone(), body)
     }
 
     /// A whole body of at most [`READ_BYTES_MAX`] bytes, its digest verified.

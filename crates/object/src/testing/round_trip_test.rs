@@ -123,6 +123,27 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
+    /// A piece at any offset is what it is in the body, also across extents, holes' ends and the
+    /// end.
+    #[test]
+    fn pieces_are_the_body(
+        sizes in sizes(),
+        seed: u64,
+        pieces in prop::collection::vec((any::<u32>(), 0..100_000_u32), 1..20),
+    ) {
+        let (store, sources, bodies) = stored(&sizes, seed);
+        for (source, body) in sources.iter().zip(bodies) {
+            let open = reader(Arc::clone(&store) as _).open(body);
+            for (offset, length) in &pieces {
+                let start = *offset as usize % (source.len() + 10);
+                let got = run(open.read_at(start as u64, *length)).expect("sound");
+                let end = (start + *length as usize).min(source.len());
+                let expected = source.get(start..end).unwrap_or_default();
+                prop_assert_eq!(&got[..], expected);
+            }
+        }
+    }
+
     #[test]
     fn passing_trouble_changes_nothing(sizes in sizes(), seed: u64, ranges: [(u64, u64); 3]) {
         let store = Arc::new(MemoryBlocks::new());

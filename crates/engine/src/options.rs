@@ -71,8 +71,8 @@ pub struct Options {
     pub access: Access,
     /// Which log makes writes durable.
     pub log: LogMode,
-    /// A memtable is flushed at this size, bytes. It is found full by the batch after, so it may be
-    /// larger by one group of batches, or by a piece of its memory (1 MiB).
+    /// A memtable is flushed at this size, bytes. It is found full by the batch after, so it may
+    /// be larger by one group of batches, or by a piece of its memory (1 MiB).
     pub memtable_bytes: usize,
     /// The structure of the memtable.
     pub structure: nokv_art::Structure,

@@ -16,6 +16,7 @@
 
 mod checksum;
 mod collect;
+mod encoding;
 mod error;
 mod read;
 mod store;

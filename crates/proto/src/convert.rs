@@ -6,8 +6,8 @@
 use crate::v1;
 use bytes::Bytes;
 use nokv_types::{
-    Attributes, BlockId, Body, Digest, Extent, Failure, Layout, Name, NodeKind, NsPath, Reason,
-    RequestId, SessionId, TimeNanos, Version,
+    Attributes, BlockId, Body, Digest, Encoding, Extent, Failure, Layout, Name, NodeKind, NsPath,
+    Reason, RequestId, SessionId, TimeNanos, Unit, Version,
 };
 
 /// Largest permission bits.
@@ -194,30 +194,61 @@ impl From<v1::BlockId> for BlockId {
 
 impl From<Extent> for v1::Extent {
     fn from(extent: Extent) -> Self {
+        let unit = extent.unit;
+        let is_simple = extent.is_whole() && unit.encoding == Encoding::Plain;
+        let unless_simple = |bytes| if is_simple { 0 } else { bytes };
         Self {
             body_offset: extent.body_offset,
             length: extent.length,
-            session: extent.block.session.get(),
-            sequence: extent.block.sequence,
-            object_offset: extent.object_offset,
-            crc32c: extent.crc32c,
+            session: unit.block.session.get(),
+            sequence: unit.block.sequence,
+            object_offset: unit.object_offset,
+            crc32c: unit.crc32c,
+            skip: extent.skip,
+            plain_bytes: unless_simple(unit.plain_bytes),
+            stored_bytes: unless_simple(unit.stored_bytes),
+            encoding: i32::from(unit.encoding.as_u8()),
         }
     }
 }
 
-impl From<v1::Extent> for Extent {
-    fn from(extent: v1::Extent) -> Self {
-        Self {
-            body_offset: extent.body_offset,
-            length: extent.length,
-            block: BlockId {
-                session: SessionId::new(extent.session),
-                sequence: extent.sequence,
+impl FromWire<v1::Extent> for Extent {
+    fn from_wire(field: &str, message: v1::Extent) -> Result<Self, Failure> {
+        let number = u8::try_from(message.encoding).ok();
+        let encoding = number.and_then(Encoding::from_u8).ok_or_else(|| {
+            let number = message.encoding;
+            invalid(
+                field,
+                format!("has the encoding {number}; use a newer version"),
+            )
+        })?;
+        let is_simple = message.plain_bytes == 0;
+        let or_length = |bytes| if is_simple { message.length } else { bytes };
+        Ok(Self {
+            body_offset: message.body_offset,
+            length: message.length,
+            skip: message.skip,
+            unit: Unit {
+                block: BlockId {
+                    session: SessionId::new(message.session),
+                    sequence: message.sequence,
+                },
+                object_offset: message.object_offset,
+                stored_bytes: or_length(message.stored_bytes),
+                plain_bytes: or_length(message.plain_bytes),
+                encoding,
+                crc32c: message.crc32c,
             },
-            object_offset: extent.object_offset,
-            crc32c: extent.crc32c,
-        }
+        })
     }
+}
+
+/// Extents from the wire; whether they fit a body is for the body to say.
+pub fn extents_from_wire(field: &str, extents: Vec<v1::Extent>) -> Result<Vec<Extent>, Failure> {
+    extents
+        .into_iter()
+        .map(|extent| Extent::from_wire(field, extent))
+        .collect()
 }
 
 impl From<&Body> for v1::Body {
@@ -247,7 +278,7 @@ impl FromWire<v1::Body> for Body {
         let layout = match (inline, message.extents.is_empty()) {
             (true, true) => Layout::Inline(message.inline),
             (_, _) if message.inline.is_empty() => {
-                Layout::Extents(message.extents.into_iter().map(Into::into).collect())
+                Layout::Extents(extents_from_wire("body.extents", message.extents)?)
             }
             (_, _) => {
                 return Err(invalid(

@@ -3,8 +3,8 @@
 use crate::{FromWire, failure_from_wire, v1};
 use bytes::Bytes;
 use nokv_types::{
-    Attributes, BlockId, Body, Digest, Extent, Failure, INLINE_BYTES_MAX, Layout, NodeKind, Reason,
-    SessionId, TimeNanos,
+    Attributes, BlockId, Body, Digest, Encoding, Extent, Failure, INLINE_BYTES_MAX, Layout,
+    NodeKind, Reason, SessionId, TimeNanos, Unit,
 };
 use proptest::prelude::*;
 
@@ -61,12 +61,22 @@ fn bodies() -> impl Strategy<Value = Body> {
                     session: SessionId::new(u64::MAX),
                     sequence,
                 };
-                Extent {
-                    body_offset,
-                    length,
+                let unit = Unit {
                     block,
                     object_offset: 1,
+                    stored_bytes: length + 1,
+                    plain_bytes: length + 2,
+                    encoding: Encoding::Lz4,
                     crc32c,
+                };
+                match crc32c % 3 {
+                    0 => Extent {
+                        body_offset,
+                        length,
+                        skip: crc32c % 2,
+                        unit,
+                    },
+                    _ => Extent::whole(body_offset, Unit::plain(block, 1..1 + length, crc32c)),
                 }
             });
             let extents: Vec<_> = extents.collect();

@@ -35,8 +35,8 @@ pub mod v1 {
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nokv.v1.bin"));
 
 pub use convert::{
-    FromWire, digest_from_wire, failure_from_wire, invalid, kind_from_wire, kind_to_wire,
-    mode_from_wire, name_from_wire, optional_request_id, path_from_wire, present,
+    FromWire, digest_from_wire, extents_from_wire, failure_from_wire, invalid, kind_from_wire,
+    kind_to_wire, mode_from_wire, name_from_wire, optional_request_id, path_from_wire, present,
     version_from_wire,
 };
 pub use frame::{

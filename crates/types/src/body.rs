@@ -1,6 +1,6 @@
 //! Where the bytes of a file are: extents over immutable blocks, or inline in the node.
 
-use crate::{Failure, Reason, SessionId};
+use crate::{Extent, Failure, Reason, SessionId};
 use bytes::Bytes;
 use std::fmt;
 
@@ -61,25 +61,6 @@ impl fmt::Display for BlockId {
     }
 }
 
-/// A run of a body's bytes, all in one object.
-///
-/// **Shape**: `length` ≥ 1 bytes from `body_offset` of the body are the bytes from `object_offset`
-/// of object `block`. Several small bodies share an object (a *pack*). A gap between extents is a
-/// hole and reads as zeros.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Extent {
-    /// Where in the body.
-    pub body_offset: u64,
-    /// How many bytes.
-    pub length: u32,
-    /// In which object.
-    pub block: BlockId,
-    /// Where in the object.
-    pub object_offset: u32,
-    /// CRC-32C of exactly these bytes, verified on every read of the whole extent.
-    pub crc32c: u32,
-}
-
 /// How a body is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Layout {
@@ -124,15 +105,11 @@ impl Body {
             Layout::Extents(extents) => {
                 let mut end = 0;
                 for extent in extents {
-                    let stop = extent.body_offset.checked_add(u64::from(extent.length));
-                    if extent.length == 0
-                        || extent.body_offset < end
-                        || stop.is_none_or(|stop| stop > size)
-                        || extent.object_offset.checked_add(extent.length).is_none()
-                    {
+                    let fits = extent.is_sound() && extent.body_offset >= end;
+                    if !fits || extent.end() > size {
                         return invalid(format!("extent {extent:?} does not fit a body of {size}"));
                     }
-                    end = extent.body_offset + u64::from(extent.length);
+                    end = extent.end();
                 }
             }
         }
@@ -165,19 +142,14 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Unit;
 
     fn extent(body_offset: u64, length: u32) -> Extent {
         let block = BlockId {
             session: SessionId::new(1),
             sequence: 0,
         };
-        Extent {
-            body_offset,
-            length,
-            block,
-            object_offset: 0,
-            crc32c: 0,
-        }
+        Extent::whole(body_offset, Unit::plain(block, 0..length, 0))
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! can be mixed up. This crate does no I/O, knows no key layout and no wire format.
 //!
 //! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are
-//! called), [`as_of`] (moments of the past), [`attributes`] (what a node is), [`body`] (where its
-//! bytes are), [`failure`] (what can go wrong).
+//! called), [`as_of`] (moments of the past), [`attributes`] (what a node is), [`body`] and
+//! [`extent`] (where its bytes are), [`failure`] (what can go wrong).
 
 mod as_of;
 mod attributes;
 mod body;
+mod extent;
 mod failure;
 mod id;
 mod name;
@@ -19,9 +20,10 @@ mod version;
 pub use as_of::{AsOf, SNAPSHOT_NAME_BYTES_MAX, SnapshotName, parse_span_millis, rfc3339_millis};
 pub use attributes::{Attributes, NodeKind, TimeNanos};
 pub use body::{
-    BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BlockId, Body, Digest, Extent,
-    INLINE_BYTES_MAX, Layout,
+    BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BlockId, Body, Digest, INLINE_BYTES_MAX,
+    Layout,
 };
+pub use extent::{Encoding, Extent, Unit};
 pub use failure::{Class, Failure, Reason};
 pub use id::{BranchId, Generation, MountId, NodeId, RequestId, SessionId, ShardId};
 pub use name::{

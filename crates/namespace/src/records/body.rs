@@ -5,11 +5,13 @@
 //! demands), so a decoded body is a valid one or an error.
 //!
 //! **Shape** of an extent: gap since the end of the one before, length, session, sequence, object
-//! offset (varints), CRC-32C (4 bytes).
+//! offset (varints), CRC-32C (4 bytes). Where it does not show a whole unit that is stored as it
+//! is, a length of 0 says so, and then come: length, skip, plain bytes, stored bytes (varints),
+//! encoding (1 byte).
 
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
-use nokv_types::{BlockId, Digest, Extent, INLINE_BYTES_MAX, SessionId};
+use nokv_types::{BlockId, Digest, Encoding, Extent, INLINE_BYTES_MAX, SessionId, Unit};
 
 /// Extents kept in the node record itself: 64 MiB of 4 MiB blocks. More would make `ls` read them
 /// all.
@@ -116,14 +118,25 @@ pub(super) fn encode_extents(encoder: &mut Encoder, extents: &[Extent]) {
     encoder.varint(extents.len() as u64);
     let mut end = 0;
     for extent in extents {
+        let unit = &extent.unit;
+        encoder.varint(extent.body_offset.saturating_sub(end));
+        if extent.is_whole() && unit.encoding == Encoding::Plain {
+            encoder.varint(u64::from(extent.length));
+        } else {
+            encoder
+                .varint(0)
+                .varint(u64::from(extent.length))
+                .varint(u64::from(extent.skip))
+                .varint(u64::from(unit.plain_bytes))
+                .varint(u64::from(unit.stored_bytes))
+                .u8(unit.encoding.as_u8());
+        }
         encoder
-            .varint(extent.body_offset.saturating_sub(end))
-            .varint(u64::from(extent.length))
-            .varint(extent.block.session.get())
-            .varint(u64::from(extent.block.sequence))
-            .varint(u64::from(extent.object_offset))
-            .u32(extent.crc32c);
-        end = extent.body_offset + u64::from(extent.length);
+            .varint(unit.block.session.get())
+            .varint(u64::from(unit.block.sequence))
+            .varint(u64::from(unit.object_offset))
+            .u32(unit.crc32c);
+        end = extent.end();
     }
 }
 
@@ -137,34 +150,51 @@ pub(super) fn decode_extents(
     let mut end = 0_u64;
     for _ in 0..count {
         let gap = decoder.varint("gap")?;
-        let length = decoder.varint32("length")?;
-        let session = SessionId::new(decoder.varint("session")?);
-        let sequence = decoder.varint32("sequence")?;
-        let object_offset = decoder.varint32("object offset")?;
-        let crc32c = decoder.u32("crc32c")?;
-        let body_offset = end.checked_add(gap);
-        let stop = body_offset.and_then(|offset| offset.checked_add(u64::from(length)));
-        match (body_offset, stop) {
-            (Some(body_offset), Some(stop)) if length > 0 && stop <= size => {
-                let block = BlockId { session, sequence };
-                extents.push(Extent {
-                    body_offset,
-                    length,
-                    block,
-                    object_offset,
-                    crc32c,
-                });
-                end = stop;
-            }
-            _ => return Err(decoder.malformed("extent within the body", length)),
+        let extent = decode_extent(decoder, end.saturating_add(gap))?;
+        if !extent.is_sound() || extent.end() > size {
+            return Err(decoder.malformed("extent within the body", extent.length));
         }
+        end = extent.end();
+        extents.push(extent);
     }
     Ok(extents)
 }
 
+/// What follows the gap of an extent. Not checked.
+fn decode_extent(decoder: &mut Decoder<'_>, body_offset: u64) -> Result<Extent, Malformed> {
+    let whole = decoder.varint32("length")?;
+    let mut extent = Extent {
+        body_offset,
+        length: whole,
+        skip: 0,
+        unit: Unit::plain(NO_BLOCK, 0..whole, 0),
+    };
+    if whole == 0 {
+        extent.length = decoder.varint32("length of a part")?;
+        extent.skip = decoder.varint32("skip")?;
+        extent.unit.plain_bytes = decoder.varint32("plain bytes")?;
+        extent.unit.stored_bytes = decoder.varint32("stored bytes")?;
+        let number = decoder.u8("encoding")?;
+        extent.unit.encoding = Encoding::from_u8(number)
+            .ok_or_else(|| decoder.malformed("encoding 0, 1 or 2", number))?;
+    }
+    extent.unit.block = BlockId {
+        session: SessionId::new(decoder.varint("session")?),
+        sequence: decoder.varint32("sequence")?,
+    };
+    extent.unit.object_offset = decoder.varint32("object offset")?;
+    extent.unit.crc32c = decoder.u32("crc32c")?;
+    Ok(extent)
+}
+
+const NO_BLOCK: BlockId = BlockId {
+    session: SessionId::new(0),
+    sequence: 0,
+};
+
 /// The distinct blocks of some extents, in order: what they reference.
 pub(crate) fn blocks_of(extents: &[Extent]) -> Vec<BlockId> {
-    let mut blocks: Vec<_> = extents.iter().map(|extent| extent.block).collect();
+    let mut blocks: Vec<_> = extents.iter().map(Extent::block).collect();
     blocks.sort_unstable();
     blocks.dedup();
     blocks

@@ -10,8 +10,8 @@ use crate::{BodyStorage, BodySummary, Changed, Node, Published, Removed, Renamed
 use bytes::Bytes;
 use nokv_shard::codec::Malformed;
 use nokv_types::{
-    Attributes, BlockId, BranchId, Digest, Extent, Generation, MountId, Name, NodeId, NodeKind,
-    NsPath, SessionId, TimeNanos, Version,
+    Attributes, BLOCK_BYTES_MAX, BlockId, BranchId, Digest, Encoding, Extent, Generation, MountId,
+    Name, NodeId, NodeKind, NsPath, SessionId, TimeNanos, Unit, Version,
 };
 use proptest::prelude::*;
 use std::fmt::Debug;
@@ -62,9 +62,9 @@ fn name() -> impl Strategy<Value = Name> {
 fn extents() -> impl Strategy<Value = Vec<Extent>> {
     let extent = (
         0..1000_u64,
-        1..u32::MAX,
+        1..BLOCK_BYTES_MAX,
         any::<(u64, u32)>(),
-        any::<u32>(),
+        0..1_u32 << 31,
         any::<u32>(),
     );
     proptest::collection::vec(extent, 1..20).prop_map(|parts| {
@@ -79,17 +79,33 @@ fn extents() -> impl Strategy<Value = Vec<Extent>> {
                         session: SessionId::new(session),
                         sequence,
                     };
-                    Extent {
-                        body_offset,
-                        length,
-                        block,
-                        object_offset,
-                        crc32c,
+                    let range = object_offset..object_offset + length;
+                    let whole = Extent::whole(body_offset, Unit::plain(block, range, crc32c));
+                    match crc32c % 3 {
+                        0 => whole,
+                        1 => half_of(whole),
+                        _ => encoded(whole),
                     }
                 },
             )
             .collect()
     })
+}
+
+/// The second part of the unit of an extent.
+fn half_of(mut whole: Extent) -> Extent {
+    whole.skip = whole.length / 2;
+    whole.length -= whole.skip;
+    whole
+}
+
+/// An extent of a unit that is stored shorter, if it can be.
+fn encoded(mut whole: Extent) -> Extent {
+    if whole.length > 1 {
+        whole.unit.stored_bytes -= 1;
+        whole.unit.encoding = Encoding::Zstd;
+    }
+    whole
 }
 
 fn body() -> impl Strategy<Value = StoredBody> {

@@ -3,7 +3,7 @@
 use crate::support::{Store, in_blocks, path};
 use nokv_engine::{Batch, Direction, Durability, KeyRange, Keyspace};
 use nokv_namespace::ProblemKind;
-use nokv_types::{BlockId, Body, Extent, Layout, Version};
+use nokv_types::{BlockId, Body, Extent, Layout, Unit, Version};
 
 const NODE: u8 = 1;
 const ENTRY: u8 = 2;
@@ -26,15 +26,10 @@ fn store() -> Store {
         .namespace
         .link(&store.context(), &path("/d/f"), &path("/d/e/g"))
         .expect("linked");
-    let extents = (0..20_u32).map(|index| Extent {
-        body_offset: u64::from(index),
-        length: 1,
-        block: BlockId {
-            session,
-            sequence: 2,
-        },
-        object_offset: index,
-        crc32c: 0,
+    let sequence = 2;
+    let extents = (0..20_u32).map(|index| {
+        let unit = Unit::plain(BlockId { session, sequence }, index..index + 1, 0);
+        Extent::whole(u64::from(index), unit)
     });
     let large = Body::new(20, None, Layout::Extents(extents.collect())).expect("valid");
     store

@@ -2,7 +2,7 @@
 
 use crate::support::{Store, in_blocks, item, path, reason};
 use nokv_namespace::{Content, Follow, Options, Parents, Publish, Remove};
-use nokv_types::{BlockId, Body, Extent, Layout, Reason, SessionId};
+use nokv_types::{BlockId, Body, Extent, Layout, Reason, SessionId, Unit};
 use std::time::Duration;
 
 fn block(session: SessionId, sequence: u32) -> BlockId {
@@ -221,12 +221,10 @@ fn a_large_body_is_kept_in_chunks_and_reclaimed_in_bounded_commands() {
     let store = Store::new();
     let session = store.namespace.open_session(60_000).expect("opened").id;
     let extents: Vec<_> = (0..10_000_u32)
-        .map(|index| Extent {
-            body_offset: u64::from(index) * 8,
-            length: 8,
-            block: block(session, index / 2),
-            object_offset: index % 2 * 8,
-            crc32c: index,
+        .map(|index| {
+            let start = index % 2 * 8;
+            let unit = Unit::plain(block(session, index / 2), start..start + 8, index);
+            Extent::whole(u64::from(index) * 8, unit)
         })
         .collect();
     let body = Body::new(80_000, None, Layout::Extents(extents)).expect("valid");

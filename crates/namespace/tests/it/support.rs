@@ -6,7 +6,9 @@ use nokv_namespace::{
     Content, Context, Durability, Expect, Follow, Namespace, NewAttributes, Node, Options, Parents,
     Publish, PublishItem, View,
 };
-use nokv_types::{BlockId, Body, Extent, Failure, Layout, NsPath, Reason, SessionId, TimeNanos};
+use nokv_types::{
+    BlockId, Body, Extent, Failure, Layout, NsPath, Reason, SessionId, TimeNanos, Unit,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -134,15 +136,10 @@ pub(crate) fn in_blocks(session: SessionId, sequences: &[u32]) -> Body {
     let extents: Vec<_> = sequences
         .iter()
         .enumerate()
-        .map(|(index, sequence)| Extent {
-            body_offset: index as u64 * 10,
-            length: 10,
-            block: BlockId {
-                session,
-                sequence: *sequence,
-            },
-            object_offset: 0,
-            crc32c: 7,
+        .map(|(index, sequence)| {
+            let sequence = *sequence;
+            let unit = Unit::plain(BlockId { session, sequence }, 0..10, 7);
+            Extent::whole(index as u64 * 10, unit)
         })
         .collect();
     Body::new(extents.len() as u64 * 10, None, Layout::Extents(extents)).expect("a valid body")

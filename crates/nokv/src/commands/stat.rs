@@ -8,7 +8,7 @@ use crate::output::{Output, Style};
 use crate::session;
 use crate::text;
 use nokv_client::{Client, Follow, Node};
-use nokv_types::{Body, Generation, Layout, NodeKind, NsPath};
+use nokv_types::{Body, Extent, Generation, Layout, NodeKind, NsPath};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -94,12 +94,17 @@ fn to_json(found: &Found) -> Map<String, Value> {
         Some(Layout::Extents(extents)) => {
             object.insert("stored".to_owned(), "objects".into());
             let extents = extents.iter().map(|extent| {
+                let unit = &extent.unit;
                 json!({
-                    "object": extent.block.to_string(),
-                    "object_offset": extent.object_offset,
                     "body_offset": extent.body_offset,
                     "length": extent.length,
-                    "crc32c": format!("{:08x}", extent.crc32c),
+                    "skip": extent.skip,
+                    "object": unit.block.to_string(),
+                    "object_offset": unit.object_offset,
+                    "stored_bytes": unit.stored_bytes,
+                    "plain_bytes": unit.plain_bytes,
+                    "encoding": unit.encoding.name(),
+                    "crc32c": format!("{:08x}", unit.crc32c),
                 })
             });
             object.insert("extents".to_owned(), extents.collect());
@@ -161,7 +166,7 @@ fn storage(body: &Body) -> String {
     match body.layout() {
         Layout::Inline(_) => "inline".to_owned(),
         Layout::Extents(extents) => {
-            let objects: BTreeSet<_> = extents.iter().map(|extent| extent.block).collect();
+            let objects: BTreeSet<_> = extents.iter().map(Extent::block).collect();
             let objects = text::count(objects.len() as u64, "object", "objects");
             format!(
                 "{} in {objects}",

@@ -13,7 +13,8 @@ use nokv_namespace::{
     PublishItem, Reclaimed, Remove, View,
 };
 use nokv_types::{
-    BlockId, Body, Extent, Failure, Layout, NodeKind, NsPath, Reason, SessionId, TimeNanos, Version,
+    BlockId, Body, Extent, Failure, Layout, NodeKind, NsPath, Reason, SessionId, TimeNanos, Unit,
+    Version,
 };
 use std::{
     collections::BTreeSet,
@@ -176,12 +177,9 @@ pub(super) fn path(text: &str) -> NsPath {
 }
 
 pub(super) fn body_of(blocks: &[BlockId]) -> Body {
-    let extent = |(index, block): (u64, &BlockId)| Extent {
-        body_offset: index * u64::from(BLOCK_BYTES),
-        length: BLOCK_BYTES,
-        block: *block,
-        object_offset: 0,
-        crc32c: 0,
+    let extent = |(index, block): (u64, &BlockId)| {
+        let unit = Unit::plain(*block, 0..BLOCK_BYTES, 0);
+        Extent::whole(index * u64::from(BLOCK_BYTES), unit)
     };
     let extents: Vec<_> = (0..).zip(blocks).map(extent).collect();
     Body::new(
@@ -550,7 +548,7 @@ impl World {
 pub(super) fn blocks_of(body: &Body) -> Vec<BlockId> {
     match body.layout() {
         Layout::Inline(_) => Vec::new(),
-        Layout::Extents(extents) => extents.iter().map(|extent| extent.block).collect(),
+        Layout::Extents(extents) => extents.iter().map(Extent::block).collect(),
     }
 }
 

@@ -1,15 +1,15 @@
 //! One GET, verified.
 //!
-//! Invariant: bytes leave this module only after the CRC-32C of the whole extent that they are in
+//! Invariant: bytes leave this module only after the CRC-32C of the whole unit that they are in
 //! was right.
 
 use super::{
     options::VERIFY_ATTEMPTS_MAX,
     plan::{Fetch, Part},
 };
-use crate::{BlockStore, Error, Mismatch, checksum};
+use crate::{BlockStore, Error, Mismatch, blocking, checksum, encoding};
 use bytes::Bytes;
-use nokv_types::{BlockId, Body, Digest, Extent};
+use nokv_types::{BlockId, Body, Digest, Encoding, Unit};
 use std::{fmt, sync::Arc};
 use tokio::sync::Semaphore;
 
@@ -82,43 +82,56 @@ impl Fetcher {
         bytes: &Bytes,
         part: &Part,
     ) -> Result<Bytes, Error> {
-        let extent = &part.extent;
-        let skip = extent.object_offset.saturating_sub(fetch.range.start) as usize;
-        let mut whole = cut(bytes, skip, extent.length as usize);
+        let unit = &part.unit;
+        let skip = unit.object_offset.saturating_sub(fetch.range.start) as usize;
+        let mut stored = cut(bytes, skip, unit.stored_bytes as usize);
         for attempt in 1.. {
-            match self.verify(name, extent, &whole) {
+            match self.verify(name, unit, &stored) {
                 Ok(()) => break,
                 Err(damage) if attempt >= VERIFY_ATTEMPTS_MAX => return Err(damage),
-                Err(damage) => tracing::warn!(%damage, "fetching a damaged extent again"),
+                Err(damage) => tracing::warn!(%damage, "fetching a damaged unit again"),
             }
-            let range = extent.object_offset..extent.object_offset.saturating_add(extent.length);
             let again = Fetch {
-                block: extent.block,
-                range,
+                block: unit.block,
+                range: unit.object_range(),
                 parts: Vec::new(),
             };
-            whole = self.get(name, &again).await?;
+            stored = self.get(name, &again).await?;
         }
-        Ok(cut(&whole, part.wanted.start as usize, part.wanted.len()))
+        let plain = self.decode(name, unit, stored).await?;
+        Ok(cut(&plain, part.wanted.start as usize, part.wanted.len()))
     }
 
-    fn verify(&self, name: BodyName, extent: &Extent, bytes: &Bytes) -> Result<(), Error> {
-        let (expected, got) = if bytes.len() != extent.length as usize {
+    fn verify(&self, name: BodyName, unit: &Unit, stored: &Bytes) -> Result<(), Error> {
+        let (expected, got) = if stored.len() != unit.stored_bytes as usize {
             (
-                format!("{} bytes", extent.length),
-                format!("{} bytes", bytes.len()),
+                format!("{} bytes", unit.stored_bytes),
+                format!("{} bytes", stored.len()),
             )
         } else {
-            let got = checksum::crc32c(bytes);
-            if got == extent.crc32c {
+            let got = checksum::crc32c(stored);
+            if got == unit.crc32c {
                 return Ok(());
             }
             (
-                format!("crc32c {:08x}", extent.crc32c),
+                format!("crc32c {:08x}", unit.crc32c),
                 format!("crc32c {got:08x}"),
             )
         };
-        Err(self.damaged(name, extent.block, expected, got))
+        Err(self.damaged(name, unit.block, expected, got))
+    }
+
+    /// The plain bytes of a unit whose stored bytes were right.
+    async fn decode(&self, name: BodyName, unit: &Unit, stored: Bytes) -> Result<Bytes, Error> {
+        if unit.encoding == Encoding::Plain {
+            return Ok(stored);
+        }
+        let (encoding, plain_bytes) = (unit.encoding, unit.plain_bytes as usize);
+        let decoded = blocking(move || Ok(encoding::decode(encoding, &stored, plain_bytes)));
+        decoded.await?.ok_or_else(|| {
+            let expected = format!("{plain_bytes} bytes as {}", encoding.name());
+            self.damaged(name, unit.block, expected, "something else".to_owned())
+        })
     }
 
     fn damaged(&self, name: BodyName, block: BlockId, expected: String, got: String) -> Error {

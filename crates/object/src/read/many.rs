@@ -199,5 +199,5 @@ fn plan_jobs(items: &[ReadItem]) -> Vec<Job> {
 
 /// Whether the body is just this extent, and small.
 fn is_small(body: &Body, extent: &Extent) -> bool {
-    extent.length <= PACKED_BYTES_MAX && u64::from(extent.length) == body.size()
+    extent.unit.plain_bytes <= PACKED_BYTES_MAX && u64::from(extent.length) == body.size()
 }

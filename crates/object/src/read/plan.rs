@@ -2,13 +2,13 @@
 //!
 //! Invariants:
 //! - the steps of a range, put together, are the bytes of the range, in order;
-//! - every extent that is touched is fetched *whole*, because only then can its checksum be
-//!   verified: no byte is ever returned unverified. A reader of small random ranges therefore wants
-//!   a cache of whole blocks above this (blocks never change), or a mount with smaller blocks;
+//! - every unit that is touched is fetched *whole*, because only then can its checksum be verified:
+//!   no byte is ever returned unverified. A reader of small random ranges therefore wants a cache
+//!   of whole blocks above this (blocks never change), or a mount with smaller blocks;
 //! - neighbours in one object are one GET, up to `FETCH_BYTES_MAX`.
 
 use super::options::{FETCH_BYTES_MAX, GAP_BYTES_MAX};
-use nokv_types::{BlockId, Body, Extent, Layout};
+use nokv_types::{BlockId, Body, Extent, Layout, Unit};
 use std::ops::Range;
 
 /// One step of a read.
@@ -30,20 +30,28 @@ pub(crate) struct Fetch {
     pub(crate) parts: Vec<Part>,
 }
 
-/// The wanted part of an extent, in offsets within the extent.
+/// The wanted part of a unit, in offsets within its plain bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
-    pub(crate) extent: Extent,
+    pub(crate) unit: Unit,
     pub(crate) wanted: Range<u32>,
+}
+
+impl Part {
+    /// What an extent shows.
+    fn of(extent: &Extent) -> Self {
+        Self {
+            unit: extent.unit,
+            wanted: extent.skip..extent.skip.saturating_add(extent.length),
+        }
+    }
 }
 
 impl Fetch {
     fn of(part: Part) -> Self {
-        let start = part.extent.object_offset;
-        let range = start..start.saturating_add(part.extent.length);
         Self {
-            block: part.extent.block,
-            range,
+            block: part.unit.block,
+            range: part.unit.object_range(),
             parts: vec![part],
         }
     }
@@ -53,13 +61,17 @@ impl Fetch {
         self.range.end.saturating_sub(self.range.start)
     }
 
-    /// Takes the part in if it lies behind, in the same object, at most `gap` bytes away.
+    /// Takes the part in if it is of the same unit as the last, or lies behind, in the same object,
+    /// at most `gap` bytes away.
     fn join(&mut self, part: Part, gap: u32) -> Result<(), Part> {
-        let start = part.extent.object_offset;
-        let end = start.saturating_add(part.extent.length);
+        if self.parts.last().is_some_and(|last| last.unit == part.unit) {
+            self.parts.push(part);
+            return Ok(());
+        }
+        let Range { start, end } = part.unit.object_range();
         let near = start >= self.range.end && start - self.range.end <= gap;
         let small = end.saturating_sub(self.range.start) <= FETCH_BYTES_MAX;
-        if part.extent.block != self.block || !near || !small {
+        if part.unit.block != self.block || !near || !small {
             return Err(part);
         }
         self.range.end = end;
@@ -85,8 +97,7 @@ pub(crate) fn plan_range(body: &Body, range: Range<u64>) -> Vec<Step> {
 }
 
 fn plan_extents(extents: &[Extent], range: Range<u64>) -> Vec<Step> {
-    let stop = |extent: &Extent| extent.body_offset + u64::from(extent.length);
-    let first = extents.partition_point(|extent| stop(extent) <= range.start);
+    let first = extents.partition_point(|extent| extent.end() <= range.start);
     let mut steps = Vec::new();
     let mut position = range.start;
     for extent in extents
@@ -97,14 +108,11 @@ fn plan_extents(extents: &[Extent], range: Range<u64>) -> Vec<Step> {
         if extent.body_offset > position {
             steps.push(Step::Hole(extent.body_offset - position));
         }
-        let from = range.start.max(extent.body_offset) - extent.body_offset;
-        let to = range.end.min(stop(extent)) - extent.body_offset;
-        let offset = |at| u32::try_from(at).expect("an offset within an extent");
-        let part = Part {
-            extent: *extent,
-            wanted: offset(from)..offset(to),
+        let Some(wanted) = extent.cut(&range) else {
+            continue;
         };
-        position = range.end.min(stop(extent));
+        let part = Part::of(&wanted);
+        position = wanted.end();
         let part = match steps.last_mut() {
             Some(Step::Fetch(fetch)) => match fetch.join(part, 0) {
                 Ok(()) => continue,
@@ -123,13 +131,10 @@ fn plan_extents(extents: &[Extent], range: Range<u64>) -> Vec<Step> {
 /// The GETs that bring many extents, each with the caller's mark; extents of one object that lie
 /// near each other share a GET. The result is in order of blocks and offsets.
 pub(crate) fn plan_many<M>(mut wanted: Vec<(Extent, M)>) -> Vec<(Fetch, Vec<M>)> {
-    wanted.sort_by_key(|(extent, _)| (extent.block, extent.object_offset));
+    wanted.sort_by_key(|(extent, _)| (extent.unit.block, extent.unit.object_offset));
     let mut fetches: Vec<(Fetch, Vec<M>)> = Vec::new();
     for (extent, mark) in wanted {
-        let part = Part {
-            extent,
-            wanted: 0..extent.length,
-        };
+        let part = Part::of(&extent);
         let part = match fetches.last_mut() {
             Some((fetch, marks)) => match fetch.join(part, GAP_BYTES_MAX) {
                 Ok(()) => {

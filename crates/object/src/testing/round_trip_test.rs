@@ -238,11 +238,11 @@ fn needs(body: &Body, block: BlockId, at: usize) -> bool {
     let Layout::Extents(extents) = body.layout() else {
         return false;
     };
-    let within =
-        |start: u32, length: u32| (start as usize..(start + length) as usize).contains(&at);
-    extents
-        .iter()
-        .any(|extent| extent.block == block && within(extent.object_offset, extent.length))
+    let at = u32::try_from(at).expect("an offset in an object");
+    let units = extents.iter().map(|extent| extent.unit);
+    units
+        .filter(|unit| unit.block == block)
+        .any(|unit| unit.object_range().contains(&at))
 }
 
 #[test]

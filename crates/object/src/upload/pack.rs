@@ -9,7 +9,7 @@
 
 use crate::{Error, checksum};
 use bytes::Bytes;
-use nokv_types::{BlockId, Extent};
+use nokv_types::{BlockId, Extent, Unit};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// `None` while the PUT has not ended.
@@ -72,13 +72,9 @@ impl OpenPack {
             Some(held) => held.merge(memory),
             None => self.memory = Some(memory),
         }
-        let extent = Extent {
-            body_offset,
-            length,
-            block: self.block,
-            object_offset: offset,
-            crc32c: checksum::crc32c(piece),
-        };
+        let range = offset..offset.saturating_add(length);
+        let unit = Unit::plain(self.block, range, checksum::crc32c(piece));
+        let extent = Extent::whole(body_offset, unit);
         (
             extent,
             PackTicket {

@@ -18,7 +18,7 @@ use super::{
 use crate::{BlockStore, Error, checksum};
 use bytes::Bytes;
 use nokv_env::FileSystem;
-use nokv_types::{BlockId, Body, Digest, Extent, INLINE_BYTES_MAX, Layout, SessionId};
+use nokv_types::{BlockId, Body, Digest, Extent, INLINE_BYTES_MAX, Layout, SessionId, Unit};
 use parking_lot::Mutex;
 use std::{
     fmt,
@@ -307,13 +307,8 @@ impl Inner {
             drop(memory);
             result
         });
-        Ok(Extent {
-            body_offset,
-            length,
-            block,
-            object_offset: 0,
-            crc32c: piece.crc32c,
-        })
+        let unit = Unit::plain(block, 0..length, piece.crc32c);
+        Ok(Extent::whole(body_offset, unit))
     }
 
     /// Puts bytes into the open pack, opening and closing packs as needed.

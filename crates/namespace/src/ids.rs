@@ -155,6 +155,21 @@ impl Ids {
         Ok(NodeId::new(shard.id(), number))
     }
 
+    /// Whether a session id was given, now or before the store was opened.
+    pub(crate) fn session_was_given(
+        &self,
+        shard: &Shard,
+        session: SessionId,
+    ) -> Result<bool, Failure> {
+        let sessions = self.sessions.lock();
+        let next = match sessions.range.end {
+            0 => read(shard.engine(), &sessions.key)?.map_or(0, |(next, _)| next),
+            _ => sessions.range.next,
+        };
+        let salt = |id: u64| id >> SESSION_BITS;
+        Ok(session.get() < next && salt(session.get()) == salt(next))
+    }
+
     /// A session id.
     pub(crate) fn session(&self, shard: &Shard) -> Result<SessionId, Failure> {
         Ok(SessionId::new(self.sessions.lock().take(shard, 1)?.next))

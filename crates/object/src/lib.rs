@@ -24,7 +24,9 @@ mod store;
 pub mod testing;
 mod upload;
 
-pub use collect::{CollectOptions, Collector, Orphans, RESERVED_SESSION, Report};
+pub use collect::{
+    CollectOptions, Collector, LATE_GRACE_MS_DEFAULT, Orphans, RESERVED_SESSION, Report,
+};
 pub use error::{Error, Mismatch};
 pub use read::{
     BodyReader, BodyStream, OnItem, OpenBody, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem,

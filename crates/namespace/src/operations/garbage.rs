@@ -40,27 +40,38 @@ impl Namespace {
     pub fn reclaim_within(&self, limit: usize, retention_ms: u64) -> Result<Reclaimed, Failure> {
         let _turn = self.inner.reclaiming.lock();
         let mut reclaimed = Reclaimed::default();
-        self.take_apart(limit, &mut reclaimed)?;
-        self.take_branches_apart(limit, &mut reclaimed)?;
-        reclaimed.more |= self.expire_snapshots(limit)?;
-        self.expire_tallies()?;
-        self.move_floor(retention_ms)?;
-        self.forget_bases(limit, &mut reclaimed)?;
-        self.drop_dead(limit, &mut reclaimed)?;
-        let trimmed = self.shard().trim(limit).map_err(from_shard)?;
-        reclaimed.more |= trimmed.more;
+        // One that fails (a record that can't be read) holds up no other.
+        let outcomes = [
+            self.take_apart(limit, &mut reclaimed),
+            self.take_branches_apart(limit, &mut reclaimed),
+            self.expire_snapshots(limit)
+                .map(|more| reclaimed.more |= more),
+            self.expire_tallies(),
+            self.move_floor(retention_ms),
+            self.forget_bases(limit, &mut reclaimed),
+            self.drop_dead(limit, &mut reclaimed),
+            self.shard()
+                .trim(limit)
+                .map(|trimmed| reclaimed.more |= trimmed.more)
+                .map_err(from_shard),
+        ];
+        outcomes.into_iter().collect::<Result<(), _>>()?;
         Ok(reclaimed)
     }
 
-    /// Up to `limit` objects that nobody references and that nobody can reference again: delete
-    /// them from the object store (deleting twice is harmless, ids are never reused), then
-    /// [`Self::forget_doomed`]. Objects of sessions that are not finished are left to their sweep.
+    /// Up to `limit` objects after `after`, in ascending order, that nobody references and that
+    /// nobody can reference again: delete them from the object store (deleting twice is harmless,
+    /// ids are never reused), then [`Self::forget_doomed`]. Objects of sessions that are not
+    /// finished are left to their sweep. Fewer than `limit` are the last ones.
     ///
     /// **Guarantees**: that nobody references them is on disk.
-    pub fn doomed(&self, limit: usize) -> Result<Vec<BlockId>, Failure> {
+    pub fn doomed(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, Failure> {
         let mut doomed = Vec::new();
         let mut revived = Vec::new();
-        let mut range = KeyRange::all();
+        let mut range = match after {
+            None => KeyRange::all(),
+            Some(after) => KeyRange::all().after(object::doomed_key(after).bytes()),
+        };
         'sessions: loop {
             let scan = self
                 .engine()

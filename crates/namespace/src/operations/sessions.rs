@@ -99,12 +99,17 @@ impl Namespace {
         Ok(())
     }
 
-    /// Closes sessions past their expiry, then names up to `limit` closed ones whose blocks are to
-    /// be swept: list the objects of the session, keep those that [`Self::is_referenced`],
-    /// delete the others, then [`Self::finish_session`].
+    /// Closes sessions past their expiry, then names up to `limit` closed ones after `after`, in
+    /// ascending order, whose blocks are to be swept: list the objects of the session, keep those
+    /// that [`Self::is_referenced`], delete the others, then [`Self::finish_session`]. Fewer than
+    /// `limit` are the last ones.
     ///
     /// **Guarantees**: the sessions are closed on disk.
-    pub fn expired_sessions(&self, limit: usize) -> Result<Vec<SessionId>, Failure> {
+    pub fn expired_sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, Failure> {
         let now = self.now_millis();
         for (session, record, version) in self.sessions(SessionRecord::OPEN)? {
             if record.millis < now {
@@ -117,6 +122,7 @@ impl Namespace {
             .into_iter()
             .filter(|(_, record, _)| record.millis <= now)
             .map(|(session, ..)| session)
+            .filter(|session| after.is_none_or(|after| *session > after))
             .take(limit)
             .collect();
         if !due.is_empty() {
@@ -198,6 +204,12 @@ impl Namespace {
             || self
                 .session_at(&SessionRecord::closed_key(session))?
                 .is_some())
+    }
+
+    /// Whether this store has ever given a session this id: what lies in the object store under any
+    /// other is not of this store, or of a later time than the copy that it was brought back from.
+    pub fn session_was_given(&self, session: SessionId) -> Result<bool, Failure> {
+        self.inner.ids.session_was_given(self.shard(), session)
     }
 
     /// Moves a session from open to closed; false when it changed since `version`.

@@ -27,7 +27,7 @@ fn collect(store: &Store) -> Vec<BlockId> {
         .expect("checks")
         .verdict()
         .expect("consistent");
-    store.namespace.doomed(1000).expect("doomed")
+    store.namespace.doomed(None, 1000).expect("doomed")
 }
 
 #[test]
@@ -87,14 +87,17 @@ fn sessions_expire_are_swept_once_and_leases_only_extend() {
     store
         .publish("/f", in_blocks(session.id, &[3]), Some(session.id))
         .expect("published");
-    assert_eq!(store.namespace.expired_sessions(10).expect("asked"), []);
+    assert_eq!(
+        store.namespace.expired_sessions(None, 10).expect("asked"),
+        []
+    );
     store.clock.advance(Duration::from_millis(5_001));
     assert_eq!(
         reason(store.publish("/g", in_blocks(session.id, &[4]), Some(session.id))),
         Reason::SessionExpired
     );
     assert_eq!(
-        store.namespace.expired_sessions(10).expect("asked"),
+        store.namespace.expired_sessions(None, 10).expect("asked"),
         [],
         "within its grace"
     );
@@ -102,7 +105,7 @@ fn sessions_expire_are_swept_once_and_leases_only_extend() {
         .clock
         .advance(Duration::from_millis(Options::SESSION_GRACE_MS_DEFAULT));
     assert_eq!(
-        store.namespace.expired_sessions(10).expect("asked"),
+        store.namespace.expired_sessions(None, 10).expect("asked"),
         [session.id]
     );
     let blocks = [block(session.id, 3), block(session.id, 4)];
@@ -114,7 +117,10 @@ fn sessions_expire_are_swept_once_and_leases_only_extend() {
         .namespace
         .finish_session(session.id)
         .expect("finished");
-    assert_eq!(store.namespace.expired_sessions(10).expect("asked"), []);
+    assert_eq!(
+        store.namespace.expired_sessions(None, 10).expect("asked"),
+        []
+    );
     let open = store.namespace.open_session(1_000).expect("opened");
     assert!(open.id != session.id);
     assert_eq!(
@@ -138,7 +144,7 @@ fn a_replaced_body_lives_as_long_as_a_retained_version_sees_it() {
     store.namespace.finish_session(session).expect("finished");
     let reclaimed = store.namespace.reclaim(100).expect("reclaims");
     assert_eq!(reclaimed.bodies, 0);
-    assert_eq!(store.namespace.doomed(10).expect("doomed"), []);
+    assert_eq!(store.namespace.doomed(None, 10).expect("doomed"), []);
     assert!(store.namespace.body(&before, &path("/f")).is_ok());
     store.clock.advance(Duration::from_millis(
         Options::RETENTION_MS_DEFAULT + 60_000,
@@ -146,7 +152,7 @@ fn a_replaced_body_lives_as_long_as_a_retained_version_sees_it() {
     let reclaimed = store.namespace.reclaim(100).expect("reclaims");
     assert_eq!(reclaimed.bodies, 1);
     assert_eq!(
-        store.namespace.doomed(10).expect("doomed"),
+        store.namespace.doomed(None, 10).expect("doomed"),
         [block(session, 0)]
     );
     assert_eq!(
@@ -157,7 +163,7 @@ fn a_replaced_body_lives_as_long_as_a_retained_version_sees_it() {
         .namespace
         .forget_doomed(&[block(session, 0)])
         .expect("forgotten");
-    assert_eq!(store.namespace.doomed(10).expect("doomed"), []);
+    assert_eq!(store.namespace.doomed(None, 10).expect("doomed"), []);
     store
         .namespace
         .check()
@@ -253,7 +259,7 @@ fn a_large_body_is_kept_in_chunks_and_reclaimed_in_bounded_commands() {
         .remove(&store.context(), &path("/large"), Remove::File)
         .expect("removed");
     assert_eq!(collect(&store).len(), 1000);
-    let all = store.namespace.doomed(100_000).expect("doomed");
+    let all = store.namespace.doomed(None, 100_000).expect("doomed");
     assert_eq!(all.len(), 5000);
     store.namespace.forget_doomed(&all).expect("forgotten");
     let report = store.namespace.check().expect("checks");

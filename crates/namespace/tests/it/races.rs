@@ -271,7 +271,7 @@ fn random_operations_of_many_threads_leave_a_consistent_tree() {
         consistent(&store);
         store.namespace.close_session(session).expect("closed");
         store.namespace.finish_session(session).expect("finished");
-        store.namespace.doomed(1000).expect("doomed");
+        store.namespace.doomed(None, 1000).expect("doomed");
         let root = store
             .namespace
             .lookup(&store.view(), &NsPath::root(), Follow::No);

@@ -3,10 +3,7 @@
 //! Invariants: a phase that fails does not keep the others from their turn; a round that is dropped
 //! at any point leaves nothing that the next does not repair.
 
-use super::{
-    failures::Failures, ledger::Ledger, options::CollectOptions, orphans::OrphanLook,
-    report::Report,
-};
+use super::{ledger::Ledger, options::CollectOptions, orphans::OrphanLook, report::Report};
 use crate::{BlockStore, Error, blocking};
 use nokv_env::Clock;
 use nokv_namespace::Namespace;
@@ -32,11 +29,14 @@ pub(super) struct Inner {
     state: Mutex<State>,
 }
 
-/// What rounds tell later rounds. Losing it loses fairness and the ages of orphans, nothing else.
+/// What rounds tell later rounds. Losing it loses places in lists and the ages of orphans, nothing
+/// else.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) sessions: Failures<SessionId>,
-    pub(super) objects: Failures<BlockId>,
+    /// The last session of a lap that was broken off.
+    pub(super) swept_after: Option<SessionId>,
+    /// The last object of a lap that was broken off.
+    pub(super) doomed_after: Option<BlockId>,
     pub(super) orphans: OrphanLook,
 }
 

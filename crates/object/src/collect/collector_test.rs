@@ -281,3 +281,67 @@ fn orphans_are_reported_and_marks_are_left_alone() {
         assert!(world.blocks.snapshot().contains_key(&mark));
     });
 }
+
+/// However many can't be deleted, and however few a round may try: the others have their turn.
+#[test]
+fn many_that_can_not_be_deleted_hold_up_nothing_else() {
+    run(async {
+        let world = World::new(5, Lie::None, Orphans::Ignore);
+        let mut blocks = Vec::new();
+        for index in 0..12 {
+            blocks.push(world.publish_alone(&format!("/gone/{index}")).await);
+        }
+        world.remove_tree("/gone");
+        let stuck = blocks[..10].to_vec();
+        let store = FaultStore::new(Arc::clone(&world.blocks) as _, move |call| {
+            let is_stuck = call.operation == Operation::Delete
+                && call.blocks.iter().any(|block| stuck.contains(block));
+            is_stuck.then(|| Fault::Refused(Error::PermissionDenied("not this one".to_owned())))
+        });
+        let options = CollectOptions {
+            objects_max: 3,
+            sessions_max: 2,
+            orphans: Orphans::Ignore,
+            ..CollectOptions::default()
+        };
+        let (namespace, clock) = (world.namespace.clone(), Arc::clone(&world.clock) as _);
+        let collector = Collector::new(namespace, Arc::new(store), clock, options);
+        for _ in 0..12 {
+            collector.round_within(0).await.expect("a round");
+        }
+        let left: Vec<_> = world.blocks.snapshot().into_keys().collect();
+        assert_eq!(left, &blocks[..10]);
+    });
+}
+
+#[test]
+fn a_put_that_came_late_goes_and_what_is_not_known_stays() {
+    run(async {
+        let world = World::new(6, Lie::None, Orphans::Report);
+        let kept = world.publish_alone("/a").await;
+        let late = BlockId {
+            sequence: 7,
+            ..kept
+        };
+        let unknown = BlockId {
+            session: nokv_types::SessionId::new(kept.session.get() + 1),
+            sequence: 0,
+        };
+        let options = CollectOptions {
+            orphans: Orphans::Late { grace_ms: 1_000 },
+            orphan_interval_ms: 0,
+            ..CollectOptions::default()
+        };
+        let collector = world.collector(options, &Fuse::endless(), SOUND);
+        collector.round().await.expect("a round");
+        world.put(late).await;
+        world.put(unknown).await;
+        let report = collector.round().await.expect("a round");
+        assert_eq!((report.orphan_objects, report.deleted_objects), (2, 0));
+        world.advance(1_000);
+        let report = collector.round().await.expect("a round");
+        assert_eq!((report.orphan_objects, report.deleted_objects), (1, 1));
+        let left: Vec<_> = world.blocks.snapshot().into_keys().collect();
+        assert_eq!(left, [kept, unknown]);
+    });
+}

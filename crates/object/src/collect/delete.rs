@@ -59,9 +59,6 @@ impl Round<'_> {
             match self.inner.blocks.delete_many(batch).await {
                 Ok(()) => {
                     self.outages = 0;
-                    batch
-                        .iter()
-                        .for_each(|block| self.state.objects.succeeded(block));
                     gone.extend_from_slice(batch);
                 }
                 Err(error) => {
@@ -144,9 +141,6 @@ impl Round<'_> {
     fn failed(&mut self, batch: &[BlockId]) {
         self.report.failed_objects += batch.len() as u64;
         self.report.more = true;
-        batch
-            .iter()
-            .for_each(|block| self.state.objects.failed(*block));
     }
 
     /// Objects of one call: at most a second's worth.

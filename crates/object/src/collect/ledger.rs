@@ -5,24 +5,37 @@ use nokv_types::{BlockId, Failure, SessionId};
 
 /// The collection side of a [`Namespace`], whose methods these are; see there. All block.
 pub(crate) trait Ledger: Send + Sync {
-    fn expired_sessions(&self, limit: usize) -> Result<Vec<SessionId>, Failure>;
+    fn expired_sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, Failure>;
     fn session_is_known(&self, session: SessionId) -> Result<bool, Failure>;
+    fn session_was_given(&self, session: SessionId) -> Result<bool, Failure>;
     fn is_referenced(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure>;
     fn finish_session(&self, session: SessionId) -> Result<(), Failure>;
     /// `retention_ms` of `None` is the namespace's own.
     fn reclaim(&self, limit: usize, retention_ms: Option<u64>) -> Result<Reclaimed, Failure>;
-    fn doomed(&self, limit: usize) -> Result<Vec<BlockId>, Failure>;
+    fn doomed(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, Failure>;
     fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure>;
     fn sync(&self) -> Result<(), Failure>;
 }
 
 impl Ledger for Namespace {
-    fn expired_sessions(&self, limit: usize) -> Result<Vec<SessionId>, Failure> {
-        Self::expired_sessions(self, limit)
+    fn expired_sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, Failure> {
+        Self::expired_sessions(self, after, limit)
     }
 
     fn session_is_known(&self, session: SessionId) -> Result<bool, Failure> {
         Self::session_is_known(self, session)
+    }
+
+    fn session_was_given(&self, session: SessionId) -> Result<bool, Failure> {
+        Self::session_was_given(self, session)
     }
 
     fn is_referenced(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure> {
@@ -40,8 +53,8 @@ impl Ledger for Namespace {
         }
     }
 
-    fn doomed(&self, limit: usize) -> Result<Vec<BlockId>, Failure> {
-        Self::doomed(self, limit)
+    fn doomed(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, Failure> {
+        Self::doomed(self, after, limit)
     }
 
     fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure> {

@@ -12,13 +12,14 @@
 //!   come: its session is closed, and other sessions can't reference what nobody references;
 //! - the record of a duty (session, doomed object) goes after the duty is done, so a crash repeats,
 //!   never forgets;
-//! - what fails is tried after what did not, so nothing waits behind it for ever;
+//! - what fails is passed by: a round goes on where the last one stopped, so nothing waits behind
+//!   what can't be done;
 //! - nothing here grows with the store: lists are pages, memories of failures are bounded.
 //!
 //! What breaks otherwise: bodies whose blocks are gone, or a bucket that only grows.
 //!
 //! Reading order: [`options`], [`report`], [`collector`] (the round), [`sweep`], [`doomed`],
-//! [`orphans`], [`delete`] (how, and how much), [`failures`] (fairness), [`ledger`] (what is asked
+//! [`orphans`], [`delete`] (how, and how much), [`lap`] (fairness), [`ledger`] (what is asked
 //! of the namespace).
 
 mod collector;
@@ -26,7 +27,7 @@ mod collector;
 mod collector_test;
 mod delete;
 mod doomed;
-mod failures;
+mod lap;
 mod ledger;
 mod options;
 mod orphans;
@@ -36,6 +37,6 @@ mod sweep;
 mod world_test;
 
 pub use collector::Collector;
-pub use options::{CollectOptions, Orphans};
+pub use options::{CollectOptions, LATE_GRACE_MS_DEFAULT, Orphans};
 pub use orphans::RESERVED_SESSION;
 pub use report::Report;

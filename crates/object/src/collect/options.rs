@@ -2,10 +2,14 @@
 
 use std::num::NonZeroU32;
 
+/// Age, since the first sight, at which an object of a finished session is deleted: longer than any
+/// network holds back a request.
+pub const LATE_GRACE_MS_DEFAULT: u64 = 3_600_000;
+
 /// What a [`crate::Collector`] may do in one round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CollectOptions {
-    /// Sessions swept; each costs a listing. Those that failed before come on top.
+    /// Sessions swept; each costs a listing.
     pub sessions_max: usize,
     /// Objects deleted, or tried to.
     pub objects_max: usize,
@@ -32,7 +36,9 @@ impl Default for CollectOptions {
             step_records_max: 2_000,
             steps_max: 500,
             objects_per_second: None,
-            orphans: Orphans::Report,
+            orphans: Orphans::Late {
+                grace_ms: LATE_GRACE_MS_DEFAULT,
+            },
             orphan_interval_ms: 86_400_000,
             orphan_sessions_max: 1_000,
         }
@@ -47,6 +53,14 @@ pub enum Orphans {
     Ignore,
     /// They are counted.
     Report,
+    /// They are counted; those of sessions that this store once gave are deleted after they were
+    /// seen for this long: a put that came late. The others may be what a store that was brought
+    /// back from a copy does not know yet, and stay.
+    Late {
+        /// Between the first sight (by this collector: a restart begins anew) and the deletion,
+        /// milliseconds.
+        grace_ms: u64,
+    },
     /// They are counted, and deleted after they were seen for this long. Only where the object
     /// store belongs to this store alone.
     Delete {

@@ -116,9 +116,10 @@ impl Round<'_> {
                 return Ok(());
             }
         };
+        let grace_ms = self.grace_ms(session).await?;
         for page in entries.chunks(BATCH_OBJECTS_MAX) {
             let orphans = self.unreferenced(page).await?;
-            let due = self.due(&orphans, now_millis);
+            let due = self.due(&orphans, now_millis, grace_ms);
             self.delete_entries(&due).await?;
             let bytes =
                 |entries: &[BlockEntry]| entries.iter().map(|entry| entry.bytes).sum::<u64>();
@@ -128,9 +129,28 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// At what age the orphans of a session are deleted; `None` if they stay.
+    async fn grace_ms(&self, session: SessionId) -> Result<Option<u64>, Error> {
+        match self.inner.options.orphans {
+            Orphans::Ignore | Orphans::Report => Ok(None),
+            Orphans::Delete { grace_ms } => Ok(Some(grace_ms)),
+            Orphans::Late { grace_ms } => {
+                let was_given = self
+                    .inner
+                    .ask(move |ledger| ledger.session_was_given(session));
+                Ok(was_given.await?.then_some(grace_ms))
+            }
+        }
+    }
+
     /// Those that were seen for long enough.
-    fn due(&mut self, orphans: &[BlockEntry], now_millis: u64) -> Vec<BlockEntry> {
-        let Orphans::Delete { grace_ms } = self.inner.options.orphans else {
+    fn due(
+        &mut self,
+        orphans: &[BlockEntry],
+        now_millis: u64,
+        grace_ms: Option<u64>,
+    ) -> Vec<BlockEntry> {
+        let Some(grace_ms) = grace_ms else {
             return Vec::new();
         };
         let look = &mut self.state.orphans;

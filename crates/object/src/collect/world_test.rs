@@ -89,11 +89,19 @@ impl Mortal {
 }
 
 impl Ledger for Mortal {
-    fn expired_sessions(&self, limit: usize) -> Result<Vec<SessionId>, Failure> {
+    fn expired_sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, Failure> {
         if self.lie == Lie::OpenSessionsAreOver {
-            return Ok(self.open.clone());
+            return Ok(if after.is_none() {
+                self.open.clone()
+            } else {
+                Vec::new()
+            });
         }
-        let sessions = self.step(|namespace| namespace.expired_sessions(limit));
+        let sessions = self.step(|namespace| namespace.expired_sessions(after, limit));
         if self.lie == Lie::SomebodyReclaims {
             self.namespace.reclaim_within(100, 0)?;
         }
@@ -102,6 +110,10 @@ impl Ledger for Mortal {
 
     fn session_is_known(&self, session: SessionId) -> Result<bool, Failure> {
         self.step(|namespace| namespace.session_is_known(session))
+    }
+
+    fn session_was_given(&self, session: SessionId) -> Result<bool, Failure> {
+        self.step(|namespace| namespace.session_was_given(session))
     }
 
     fn is_referenced(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure> {
@@ -120,11 +132,11 @@ impl Ledger for Mortal {
         self.step(|namespace| Ledger::reclaim(namespace, limit, retention_ms))
     }
 
-    fn doomed(&self, limit: usize) -> Result<Vec<BlockId>, Failure> {
+    fn doomed(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, Failure> {
         if self.lie == Lie::NothingIsDoomed {
             return Ok(Vec::new());
         }
-        self.step(|namespace| namespace.doomed(limit))
+        self.step(|namespace| namespace.doomed(after, limit))
     }
 
     fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure> {
@@ -372,6 +384,12 @@ impl World {
             .expect("removes");
     }
 
+    pub(super) fn remove_tree(&self, text: &str) {
+        self.namespace
+            .remove(&self.context(), &path(text), Remove::Tree)
+            .expect("removes");
+    }
+
     fn remove(&mut self) {
         let target = ["/a", "/b", "/dir", "/dir/sub", "/dir/b"][self.below(5)];
         if let Err(failure) = self
@@ -531,7 +549,7 @@ impl World {
         if let Some(block) = stored.difference(&reachable).next() {
             return Err(format!("{block} is left, and nobody needs it"));
         }
-        if let Some(block) = self.namespace.doomed(1).expect("asks").first() {
+        if let Some(block) = self.namespace.doomed(None, 1).expect("asks").first() {
             return Err(format!("{block} is doomed for ever"));
         }
         if last != Report::default() {
@@ -637,7 +655,7 @@ pub(super) async fn busy_world(orphans: Orphans) -> World {
     world.advance(2_000);
     let closed = world
         .namespace
-        .expired_sessions(100)
+        .expired_sessions(None, 100)
         .expect("closes the expired");
     assert_eq!(closed.len(), 1, "the others have their grace");
     world.advance(100_000);

@@ -126,12 +126,16 @@ impl Client {
 
 /// Reads. Each at one version: that of [`Client::at`], else the newest.
 impl Client {
-    /// The node at a path. **Errors**: `NotFound`, `NotDirectory`, `SymlinkLoop`, `Compacted`,
+    /// A node, by path, id, or name in a directory. **Errors**: `NotFound`, `NotDirectory`, `SymlinkLoop`, `Compacted`,
     /// those of every call.
-    pub async fn lookup(&self, path: &NsPath, follow: Follow) -> Result<Node, Failure> {
+    pub async fn lookup<'a>(
+        &self,
+        target: impl Into<Target<'a>>,
+        follow: Follow,
+    ) -> Result<Node, Failure> {
         let ask = v1::LookupRequest {
             view: Some(self.view_to_wire()),
-            target: Some(wire::target_to_wire(Target::Path(path))),
+            target: Some(wire::target_to_wire(target.into())),
             follow: wire::follow_to_wire(follow).into(),
         };
         let found = self
@@ -144,24 +148,15 @@ impl Client {
 
     /// A page of a directory; continue with `at(page.version)` and `after: page.next`. At most
     /// 16,384 entries.
-    pub async fn read_dir(
+    pub async fn read_dir<'a>(
         &self,
-        path: &NsPath,
-        after: Option<&Name>,
-        limit: usize,
-    ) -> Result<Page, Failure> {
-        self.read_dir_of(Target::Path(path), after, limit).await
-    }
-
-    pub(crate) async fn read_dir_of(
-        &self,
-        directory: Target<'_>,
+        directory: impl Into<Target<'a>>,
         after: Option<&Name>,
         limit: usize,
     ) -> Result<Page, Failure> {
         let ask = v1::ReadDirRequest {
             view: Some(self.view_to_wire()),
-            target: Some(wire::target_to_wire(directory)),
+            target: Some(wire::target_to_wire(directory.into())),
             after: after.map_or_else(Bytes::new, Name::to_bytes),
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
         };
@@ -179,7 +174,7 @@ impl Client {
         let at_version = self.at(whole.version);
         while let Some(after) = whole.next.take() {
             let page = at_version
-                .read_dir_of(Target::Path(path), Some(&after), PAGE_ENTRIES)
+                .read_dir(path, Some(&after), PAGE_ENTRIES)
                 .await?;
             whole.entries.extend(page.entries);
             whole.next = page.next;
@@ -195,14 +190,10 @@ impl Client {
     }
 
     /// The target of a symbolic link. **Errors**: `InvalidArgument` when it is none.
-    pub async fn read_link(&self, path: &NsPath) -> Result<Bytes, Failure> {
-        self.read_link_of(Target::Path(path)).await
-    }
-
-    pub(crate) async fn read_link_of(&self, link: Target<'_>) -> Result<Bytes, Failure> {
+    pub async fn read_link<'a>(&self, link: impl Into<Target<'a>>) -> Result<Bytes, Failure> {
         let ask = v1::ReadLinkRequest {
             view: Some(self.view_to_wire()),
-            target: Some(wire::target_to_wire(link)),
+            target: Some(wire::target_to_wire(link.into())),
         };
         let read = self
             .shared
@@ -233,8 +224,8 @@ impl Client {
 
     /// A file with where its bytes are; follows a symbolic link. **Errors**: `IsDirectory`,
     /// `NotPermitted`.
-    pub async fn body(&self, path: &NsPath) -> Result<(Node, Body), Failure> {
-        let mut found = self.bodies_of(&[Target::Path(path)]).await?;
+    pub async fn body<'a>(&self, target: impl Into<Target<'a>>) -> Result<(Node, Body), Failure> {
+        let mut found = self.bodies_of(&[target.into()]).await?;
         found
             .pop()
             .unwrap_or_else(|| Err(nokv_proto::invalid("results", "are empty")))
@@ -267,15 +258,15 @@ impl Client {
 impl Client {
     /// Makes a directory. **Errors**: `AlreadyExists`, `NotFound` or `NotDirectory` (naming the
     /// parent).
-    pub async fn make_dir(
+    pub async fn make_dir<'a>(
         &self,
-        path: &NsPath,
+        place: impl Into<Place<'a>>,
         mode: u32,
         parents: Parents,
     ) -> Result<Changed, Failure> {
         self.change(Method::MakeDir(v1::MakeDirRequest {
             context: Some(self.context()),
-            place: Some(wire::place_to_wire(Place::Path(path))),
+            place: Some(wire::place_to_wire(place.into())),
             mode,
             parents: wire::parents_to_wire(parents).into(),
         }))
@@ -284,36 +275,44 @@ impl Client {
 
     /// Makes a symbolic link to 1..=4,095 bytes. **Errors**: `AlreadyExists`, `InvalidArgument`,
     /// `TooLarge`.
-    pub async fn symlink(&self, path: &NsPath, target: Bytes) -> Result<Changed, Failure> {
+    pub async fn symlink<'a>(
+        &self,
+        place: impl Into<Place<'a>>,
+        target: Bytes,
+    ) -> Result<Changed, Failure> {
         self.change(Method::Symlink(v1::SymlinkRequest {
             context: Some(self.context()),
-            place: Some(wire::place_to_wire(Place::Path(path))),
+            place: Some(wire::place_to_wire(place.into())),
             target,
         }))
         .await
     }
 
     /// Gives a file a second name. **Errors**: `AlreadyExists`, `NotPermitted` for a directory.
-    pub async fn link(&self, existing: &NsPath, path: &NsPath) -> Result<Changed, Failure> {
+    pub async fn link<'a>(
+        &self,
+        existing: impl Into<Target<'a>>,
+        place: impl Into<Place<'a>>,
+    ) -> Result<Changed, Failure> {
         self.change(Method::Link(v1::LinkRequest {
             context: Some(self.context()),
-            existing: Some(wire::target_to_wire(Target::Path(existing))),
-            place: Some(wire::place_to_wire(Place::Path(path))),
+            existing: Some(wire::target_to_wire(existing.into())),
+            place: Some(wire::place_to_wire(place.into())),
         }))
         .await
     }
 
     /// Moves an entry, a directory with all below. **Errors**: as rename(2).
-    pub async fn rename(
+    pub async fn rename<'a>(
         &self,
-        from: &NsPath,
-        to: &NsPath,
+        from: impl Into<Place<'a>>,
+        to: impl Into<Place<'a>>,
         mode: RenameMode,
     ) -> Result<Renamed, Failure> {
         let ask = v1::RenameRequest {
             context: Some(self.context()),
-            from: Some(wire::place_to_wire(Place::Path(from))),
-            to: Some(wire::place_to_wire(Place::Path(to))),
+            from: Some(wire::place_to_wire(from.into())),
+            to: Some(wire::place_to_wire(to.into())),
             mode: wire::rename_mode_to_wire(mode).into(),
         };
         let renamed = self
@@ -330,10 +329,14 @@ impl Client {
 
     /// Removes an entry. **Errors**: `NotFound`, `IsDirectory`, `NotDirectory`, `NotEmpty`,
     /// `NotPermitted` for the root.
-    pub async fn remove(&self, path: &NsPath, remove: Remove) -> Result<Removed, Failure> {
+    pub async fn remove<'a>(
+        &self,
+        place: impl Into<Place<'a>>,
+        remove: Remove,
+    ) -> Result<Removed, Failure> {
         let ask = v1::RemoveRequest {
             context: Some(self.context()),
-            place: Some(wire::place_to_wire(Place::Path(path))),
+            place: Some(wire::place_to_wire(place.into())),
             mode: wire::remove_mode_to_wire(remove).into(),
         };
         let removed = self
@@ -348,15 +351,15 @@ impl Client {
     }
 
     /// Changes attributes. **Errors**: `InvalidArgument`, `IsDirectory`, `StaleGeneration`.
-    pub async fn set_attributes(
+    pub async fn set_attributes<'a>(
         &self,
-        path: &NsPath,
+        target: impl Into<Target<'a>>,
         follow: Follow,
         changes: SetAttributes,
     ) -> Result<Changed, Failure> {
         let mut ask = v1::SetAttributesRequest {
             context: Some(self.context()),
-            target: Some(wire::target_to_wire(Target::Path(path))),
+            target: Some(wire::target_to_wire(target.into())),
             follow: wire::follow_to_wire(follow).into(),
             ..v1::SetAttributesRequest::default()
         };
@@ -378,7 +381,7 @@ impl Client {
         wire::published(paths, answer)
     }
 
-    async fn change(&self, method: Method) -> Result<Changed, Failure> {
+    pub(crate) async fn change(&self, method: Method) -> Result<Changed, Failure> {
         let changed = self.shared.transport.call(method, pick!(Changed)).await?;
         Ok(Changed {
             version: Version::from_u64(changed.version),

@@ -4,11 +4,11 @@ use crate::blocks::ServerBlocks;
 use crate::transport::Transport;
 use crate::{Access, ClientOptions};
 use nokv_env::Env;
-use nokv_namespace::{Context, View};
+use nokv_namespace::{Context, Durability, View};
 use nokv_object::{BlockStore, BodyReader, ReadOptions};
 use nokv_proto::v1;
 use nokv_server::ObjectsConfig;
-use nokv_types::{Failure, MountId, RequestId, SnapshotName, TimeNanos, Version};
+use nokv_types::{BranchId, Failure, MountId, RequestId, SnapshotName, TimeNanos, Version};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +32,16 @@ pub struct Client {
     pub(crate) view: View,
     /// The snapshot that is read.
     pub(crate) snapshot: Option<SnapshotName>,
+    /// On whose behalf changes are made, and how surely.
+    pub(crate) caller: Caller,
+}
+
+/// Who changes, and when that is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Caller {
+    uid: u32,
+    gid: u32,
+    durability: Durability,
 }
 
 /// What clones share.
@@ -49,8 +59,15 @@ pub(crate) struct Shared {
 
 impl Client {
     pub(crate) fn new(shared: Shared) -> Self {
+        let options = &shared.options;
+        let caller = Caller {
+            uid: options.uid,
+            gid: options.gid,
+            durability: options.durability,
+        };
         // Mount 0 is the default one, whatever its number.
         Self {
+            caller,
             shared: Arc::new(shared),
             view: View::latest(MountId::new(0)),
             snapshot: None,
@@ -98,6 +115,45 @@ impl Client {
         }
     }
 
+    /// The same client in another branch of the mount: paths begin at the branch's root.
+    #[must_use]
+    pub fn in_branch(&self, branch: BranchId) -> Self {
+        Self {
+            view: View {
+                branch,
+                ..self.view
+            },
+            ..self.clone()
+        }
+    }
+
+    /// The same client making changes on behalf of somebody else: what it makes is theirs.
+    #[must_use]
+    pub fn on_behalf_of(&self, uid: u32, gid: u32) -> Self {
+        let caller = Caller {
+            uid,
+            gid,
+            ..self.caller
+        };
+        Self {
+            caller,
+            ..self.clone()
+        }
+    }
+
+    /// The same client with changes acknowledged as told.
+    #[must_use]
+    pub fn with_durability(&self, durability: Durability) -> Self {
+        let caller = Caller {
+            durability,
+            ..self.caller
+        };
+        Self {
+            caller,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn view_to_wire(&self) -> v1::View {
         let mut view = nokv_server::wire::view_to_wire(&self.view);
         if let Some(snapshot) = &self.snapshot {
@@ -123,15 +179,21 @@ impl Client {
 
     /// The context of a new change, with an id of its own.
     pub(crate) fn context(&self) -> v1::Context {
-        let mut id = [0; 16];
-        self.shared.env.random.fill(&mut id);
-        let options = &self.shared.options;
+        let request = match &self.shared.transport {
+            // A call in this process is not repeated: there is nothing to recognise.
+            Transport::Embedded(_) => None,
+            Transport::Remote(_) => {
+                let mut id = [0; 16];
+                self.shared.env.random.fill(&mut id);
+                Some(RequestId::from_bytes(id))
+            }
+        };
         let context = Context {
             branch: self.view.branch,
-            request: Some(RequestId::from_bytes(id)),
-            uid: options.uid,
-            gid: options.gid,
-            durability: options.durability,
+            request,
+            uid: self.caller.uid,
+            gid: self.caller.gid,
+            durability: self.caller.durability,
             ..Context::new(self.view.mount, TimeNanos::new(0))
         };
         nokv_server::wire::context_to_wire(&context)

@@ -20,6 +20,7 @@ mod connect;
 mod endpoint;
 mod file;
 mod link;
+mod nodes;
 mod quotas;
 mod remote;
 mod restore;
@@ -39,9 +40,10 @@ pub use nokv_namespace::{
     BodyStorage, BodySummary, Branch, Change, ChangeKind, Changed, ChangedPlace, Conflict,
     ConflictKind, Content, DiffPage, Difference, DifferenceKind, DirEntry, Durability, Expect,
     Follow, Lease, Left, MergeOutcome, MergeRun, Merged, Mount, NewAttributes, NewSnapshot, Node,
-    OnConflict, Page, Parents, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits,
-    QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, Restored, Room, Session,
-    SessionState, SetAttributes, SetTime, Snapshot, SnapshotState, Undone, Usage,
+    OnConflict, Page, Parents, Place, Publish, PublishItem, Published, Quota, QuotaCheck,
+    QuotaLimits, QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, ReplaceBody,
+    Restored, Room, Session, SessionState, SetAttributes, SetTime, Snapshot, SnapshotState, Target,
+    Undone, Usage,
 };
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use restore::CommandAnswer;

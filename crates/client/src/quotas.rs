@@ -77,10 +77,10 @@ impl Client {
     }
 
     /// The room that is left for a file, or below a directory. **Errors**: as [`Client::lookup`].
-    pub async fn room(&self, path: &NsPath) -> Result<Room, Failure> {
+    pub async fn room<'a>(&self, node: impl Into<Target<'a>>) -> Result<Room, Failure> {
         let method = Method::Room(v1::RoomRequest {
             view: Some(self.view_to_wire()),
-            target: Some(target(path)),
+            target: Some(wire::target_to_wire(node.into())),
         });
         let transport = &self.shared.transport;
         Ok(wire::room(transport.call(method, pick!(Room)).await?))

@@ -247,6 +247,8 @@ impl Remote {
                 | Method::Remove(_)
                 | Method::SetAttributes(_)
                 | Method::Publish(_)
+                | Method::MakeNode(_)
+                | Method::ReplaceBody(_)
                 | Method::CreateMount(_)
                 | Method::CreateSnapshot(_)
                 | Method::RenewSnapshot(_)
@@ -285,6 +287,7 @@ impl Remote {
                 | Method::ListBranches(_)
                 | Method::Command(_)
                 | Method::Room(_)
+                | Method::Sync(_)
                 | Method::Watch(_),
             )
             | None => (Kind::Repeatable, &self.metadata, Patience::Deadline),
@@ -319,6 +322,8 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::Remove(ask)) => &ask.context,
         Some(Method::SetAttributes(ask)) => &ask.context,
         Some(Method::Publish(ask)) => &ask.context,
+        Some(Method::MakeNode(ask)) => &ask.context,
+        Some(Method::ReplaceBody(ask)) => &ask.context,
         Some(Method::CreateMount(ask)) => &ask.context,
         Some(Method::CreateBranch(ask)) => &ask.context,
         Some(Method::RemoveBranch(ask)) => &ask.context,

@@ -85,7 +85,7 @@ impl Walk {
             });
         }
         let target = Target::Path(&path);
-        let page = self.client.read_dir_of(target, None, PAGE_ENTRIES).await?;
+        let page = self.client.read_dir(target, None, PAGE_ENTRIES).await?;
         self.version = page.version;
         self.client = self.client.at(page.version);
         self.levels.push(Level {
@@ -114,7 +114,7 @@ impl Walk {
                 let target = Target::Path(&level.path);
                 let page = self
                     .client
-                    .read_dir_of(target, Some(&after), PAGE_ENTRIES)
+                    .read_dir(target, Some(&after), PAGE_ENTRIES)
                     .await?;
                 level.entries = page.entries.into_iter();
                 level.next = page.next;
@@ -123,7 +123,7 @@ impl Walk {
             let path = level.path.join(&name)?;
             if node.attributes.kind == NodeKind::Directory {
                 let target = Target::Path(&path);
-                let page = self.client.read_dir_of(target, None, PAGE_ENTRIES).await?;
+                let page = self.client.read_dir(target, None, PAGE_ENTRIES).await?;
                 self.levels.push(Level {
                     path: path.clone(),
                     entries: page.entries.into_iter(),

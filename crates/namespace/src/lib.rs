@@ -41,7 +41,7 @@ pub use api::{
     DifferenceKind, DirEntry, Expect, FeedPage, Follow, Lease, Left, Mount, NewAttributes,
     NewSnapshot, Node, Options, PAGE_ENTRIES_MAX, PUBLISH_ITEMS_MAX, Page, Parents, Place, Problem,
     ProblemKind, Publish, PublishItem, Published, Quota, QuotaCheck, QuotaLimits, QuotaState,
-    QuotaUsage, Reclaimed, Remove, Removed, RenameMode, Renamed, Room, Scope, Session,
+    QuotaUsage, Reclaimed, Remove, Removed, RenameMode, Renamed, ReplaceBody, Room, Scope, Session,
     SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target, Usage, View,
 };
 pub use api::{

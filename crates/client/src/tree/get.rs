@@ -189,7 +189,7 @@ impl Planner {
             NodeKind::File => Content::File(None),
             NodeKind::Symlink => {
                 let link = Target::Path(&path);
-                Content::Link(self.walk.client().read_link_of(link).await?.to_vec())
+                Content::Link(self.walk.client().read_link(link).await?.to_vec())
             }
             NodeKind::Fifo
             | NodeKind::Socket

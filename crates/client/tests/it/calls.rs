@@ -3,10 +3,10 @@
 use crate::store::{Store, name, path};
 use bytes::Bytes;
 use nokv_client::{
-    Client, Content, Expect, Follow, NewAttributes, Node, Parents, Publish, PublishItem, Remove,
-    RenameMode, SetAttributes, SetTime, WriteOptions,
+    Client, Content, Expect, Follow, NewAttributes, Node, Parents, Place, Publish, PublishItem,
+    Remove, RenameMode, ReplaceBody, SetAttributes, SetTime, Target, WriteOptions,
 };
-use nokv_types::{Body, Failure, Generation, Layout, NsPath, TimeNanos};
+use nokv_types::{Body, Failure, Generation, Layout, NodeKind, NsPath, TimeNanos};
 use std::fmt::Debug;
 
 /// What was asked and answered, without what differs from run to run.
@@ -255,6 +255,45 @@ async fn change_some(script: &mut Transcript) {
     script.note("rm /", root.map(drop));
 }
 
+async fn nodes(script: &mut Transcript) {
+    let client = script.client.on_behalf_of(7, 8);
+    let place = script.path("/nodes");
+    let made = client.make_dir(&place, 0o755, Parents::Required);
+    let directory = made.await.expect("made").node.id;
+    for (text, kind) in [
+        ("file", NodeKind::File),
+        ("pipe", NodeKind::Fifo),
+        ("device", NodeKind::CharDevice(259)),
+        ("directory", NodeKind::Directory),
+        ("file", NodeKind::Socket),
+    ] {
+        let name = name(text);
+        let name = &name;
+        let made = client.make_node(Place::Child { directory, name }, kind, 0o640);
+        script.note("make_node", made.await.map(|made| shape(&made.node)));
+    }
+    let name = name("file");
+    let file = Target::Child {
+        directory,
+        name: &name,
+    };
+    let layout = Layout::Inline(Bytes::from_static(b"body"));
+    for expect in [0, 0, 1] {
+        let new = ReplaceBody {
+            body: Body::new(4, None, layout.clone()).expect("four bytes"),
+            session: None,
+            expect: Some(Generation::new(expect)),
+            mtime: Some(TimeNanos::new(7)),
+            ctime: None,
+        };
+        let replaced = client.replace_body(file, &new).await;
+        script.note("replace_body", replaced.map(|changed| shape(&changed.node)));
+    }
+    let read = client.body(file).await.map(|(_, body)| body);
+    script.note("body", read);
+    script.note("sync", client.sync().await);
+}
+
 async fn walk_and_files(script: &mut Transcript) {
     let client = script.client.clone();
     let big: Vec<u8> = (0..3_000_000_u32)
@@ -330,6 +369,7 @@ async fn all_ways_give_the_same_answers() {
         publish_some(&mut script).await;
         read_some(&mut script).await;
         change_some(&mut script).await;
+        nodes(&mut script).await;
         walk_and_files(&mut script).await;
         transcripts.push((way, script.lines));
     }

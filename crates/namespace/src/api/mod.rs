@@ -34,7 +34,7 @@ pub use mount::Mount;
 pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};
 pub use options::Options;
 pub use publish::{
-    Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published,
+    Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published, ReplaceBody,
 };
 pub use quota::{Left, Quota, QuotaCheck, QuotaLimits, QuotaState, QuotaUsage, Room};
 pub use session::{Reclaimed, Session, SessionState};

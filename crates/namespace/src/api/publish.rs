@@ -71,6 +71,21 @@ impl NewAttributes {
     }
 }
 
+/// Another body for a file that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplaceBody {
+    /// The body.
+    pub body: Body,
+    /// The upload session of its blocks; needed as soon as it has some that were uploaded for it.
+    pub session: Option<SessionId>,
+    /// Fail with `StaleGeneration` unless the body has this generation.
+    pub expect: Option<Generation>,
+    /// Last change of the body; `None` takes the context's time.
+    pub mtime: Option<TimeNanos>,
+    /// Last change of the node; `None`, or one before that of the node, takes the context's time.
+    pub ctime: Option<TimeNanos>,
+}
+
 /// What must be in a place for a publish to happen; checked when the command is applied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expect {

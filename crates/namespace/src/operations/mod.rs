@@ -22,6 +22,7 @@ mod quotas;
 mod read;
 mod remove;
 mod rename;
+mod replace_body;
 mod restore;
 mod sessions;
 mod side;

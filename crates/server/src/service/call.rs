@@ -4,7 +4,7 @@
 //! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
-use super::{admin, bodies, branches, changes, quotas, reads, restore, snapshots, watch};
+use super::{admin, bodies, branches, changes, nodes, quotas, reads, restore, snapshots, watch};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -178,6 +178,9 @@ impl Service {
             Method::Remove(ask) => changes::remove(inner, ask),
             Method::SetAttributes(ask) => changes::set_attributes(inner, ask),
             Method::Publish(ask) => changes::publish(inner, ask),
+            Method::Sync(_) => Ok(nodes::sync()),
+            Method::MakeNode(ask) => nodes::make_node(inner, ask),
+            Method::ReplaceBody(ask) => nodes::replace_body(inner, ask),
             Method::OpenSession(ask) => bodies::open_session(inner, ask),
             Method::RenewSession(ask) => bodies::renew_session(inner, ask),
             Method::CloseSession(ask) => bodies::close_session(inner, ask),
@@ -288,6 +291,9 @@ fn lane(method: &Method) -> Lane {
         | Method::Rename(_)
         | Method::Remove(_)
         | Method::SetAttributes(_)
+        | Method::Sync(_)
+        | Method::MakeNode(_)
+        | Method::ReplaceBody(_)
         | Method::GetQuota(_)
         | Method::Room(_) => Lane::Inline,
         Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),

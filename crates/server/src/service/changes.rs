@@ -12,6 +12,9 @@ use nokv_types::{Failure, NodeId, Reason, SYMLINK_BYTES_MAX, TimeNanos};
 /// sync, because syncs are shared and waited for without holding a thread.
 pub(super) fn take_sync(method: &mut Method) -> bool {
     let context = match method {
+        Method::Sync(_) => return true,
+        Method::MakeNode(ask) => &mut ask.context,
+        Method::ReplaceBody(ask) => &mut ask.context,
         Method::MakeDir(ask) => &mut ask.context,
         Method::Symlink(ask) => &mut ask.context,
         Method::Link(ask) => &mut ask.context,
@@ -135,7 +138,8 @@ pub(super) fn context(inner: &Inner, message: Option<v1::Context>) -> Result<Con
     Ok(context)
 }
 
-fn changed(changed: Changed) -> Answer {
+/// The answer of a change of one node.
+pub(super) fn changed(changed: Changed) -> Answer {
     Answer::Changed(v1::ChangedResponse {
         version: changed.version.as_u64(),
         node: Some(wire::node_to_wire(&changed.node)),

@@ -22,6 +22,7 @@ mod call;
 mod changes;
 mod maintenance;
 pub(crate) mod marker;
+mod nodes;
 mod quotas;
 mod reads;
 mod restore;

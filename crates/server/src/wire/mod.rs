@@ -4,7 +4,7 @@
 //! a round trip changes nothing (tested); what is not valid becomes a failure that names the field.
 //!
 //! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`],
-//! [`snapshot`], [`quota`], [`change`], [`branch`], [`diff`], [`merge`].
+//! [`replace_body`], [`snapshot`], [`quota`], [`change`], [`branch`], [`diff`], [`merge`].
 
 mod ask;
 mod branch;
@@ -16,6 +16,7 @@ mod merge;
 mod node;
 mod publish;
 mod quota;
+mod replace_body;
 mod snapshot;
 #[cfg(test)]
 mod wire_test;
@@ -36,4 +37,5 @@ pub use quota::{
     limits, limits_to_wire, quota, quota_check, quota_to_wire, quota_usage_to_wire, room,
     room_to_wire,
 };
+pub use replace_body::{replace_body, replace_body_to_wire};
 pub use snapshot::{lease_ms, snapshot, snapshot_to_wire};

@@ -1,0 +1,55 @@
+//! Calls of a mounted file system: nodes by id, bodies replaced in place, syncs of what was buffered.
+
+use crate::Client;
+use nokv_namespace::{Changed, Place, ReplaceBody, Target};
+use nokv_proto::kind_to_wire;
+use nokv_proto::v1::{self, request::Method, response::Result as Answer};
+use nokv_server::wire;
+use nokv_types::{Failure, NodeKind};
+
+impl Client {
+    /// Makes an empty file, a named pipe, a socket or a device, as mknod(2). The name must be free.
+    ///
+    /// **Errors**: as [`Client::make_dir`]; `InvalidArgument` for other kinds.
+    pub async fn make_node<'a>(
+        &self,
+        place: impl Into<Place<'a>>,
+        kind: NodeKind,
+        mode: u32,
+    ) -> Result<Changed, Failure> {
+        let (kind, device) = kind_to_wire(kind);
+        self.change(Method::MakeNode(v1::MakeNodeRequest {
+            context: Some(self.context()),
+            place: Some(wire::place_to_wire(place.into())),
+            kind: kind.into(),
+            device,
+            mode,
+        }))
+        .await
+    }
+
+    /// Gives a file another body. **Errors**: `NotFound`, `IsDirectory`, `StaleGeneration`,
+    /// `SessionExpired`.
+    pub async fn replace_body<'a>(
+        &self,
+        target: impl Into<Target<'a>>,
+        new: &ReplaceBody,
+    ) -> Result<Changed, Failure> {
+        let mut ask = wire::replace_body_to_wire(new);
+        ask.context = Some(self.context());
+        ask.target = Some(wire::target_to_wire(target.into()));
+        self.change(Method::ReplaceBody(ask)).await
+    }
+
+    /// Makes everything that was acknowledged so far durable.
+    ///
+    /// **Errors**: `OutcomeUnknown` when the disk failed.
+    pub async fn sync(&self) -> Result<(), Failure> {
+        let method = Method::Sync(v1::SyncRequest {});
+        let pick = |answer| match answer {
+            Answer::Sync(answer) => Some(answer),
+            _ => None,
+        };
+        self.shared.transport.call(method, pick).await.map(drop)
+    }
+}

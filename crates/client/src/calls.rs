@@ -126,8 +126,8 @@ impl Client {
 
 /// Reads. Each at one version: that of [`Client::at`], else the newest.
 impl Client {
-    /// A node, by path, id, or name in a directory. **Errors**: `NotFound`, `NotDirectory`, `SymlinkLoop`, `Compacted`,
-    /// those of every call.
+    /// A node, by path, id, or name in a directory. **Errors**: `NotFound`, `NotDirectory`,
+    /// `SymlinkLoop`, `Compacted`, those of every call.
     pub async fn lookup<'a>(
         &self,
         target: impl Into<Target<'a>>,

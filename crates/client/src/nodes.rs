@@ -1,4 +1,5 @@
-//! Calls of a mounted file system: nodes by id, bodies replaced in place, syncs of what was buffered.
+//! Calls of a mounted file system: nodes by id, bodies replaced in place, syncs of what was
+//! buffered.
 
 use crate::Client;
 use nokv_namespace::{Changed, Place, ReplaceBody, Target};

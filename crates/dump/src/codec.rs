@@ -8,7 +8,8 @@
 use crate::item::{Content, Item, NodeItem, Quota};
 use bytes::Bytes;
 use nokv_types::{
-    BlockId, Body, Digest, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId, TimeNanos,
+    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
+    TimeNanos, Unit,
 };
 
 const NODE: u8 = 1;
@@ -102,13 +103,28 @@ fn put_extents(out: &mut Vec<u8>, extents: &[Extent]) {
     put_varint(out, extents.len() as u64);
     let mut end = 0;
     for extent in extents {
+        let unit = &extent.unit;
         put_varint(out, extent.body_offset.saturating_sub(end));
-        put_varint(out, u64::from(extent.length));
-        put_varint(out, extent.block.session.get());
-        put_varint(out, u64::from(extent.block.sequence));
-        put_varint(out, u64::from(extent.object_offset));
-        out.extend_from_slice(&extent.crc32c.to_le_bytes());
-        end = extent.body_offset + u64::from(extent.length);
+        if extent.is_whole() && unit.encoding == Encoding::Plain {
+            put_varint(out, u64::from(extent.length));
+        } else {
+            out.push(0);
+            let fields = [
+                extent.length,
+                extent.skip,
+                unit.plain_bytes,
+                unit.stored_bytes,
+            ];
+            for field in fields {
+                put_varint(out, u64::from(field));
+            }
+            out.push(unit.encoding.as_u8());
+        }
+        put_varint(out, unit.block.session.get());
+        put_varint(out, u64::from(unit.block.sequence));
+        put_varint(out, u64::from(unit.object_offset));
+        out.extend_from_slice(&unit.crc32c.to_le_bytes());
+        end = extent.end();
     }
 }
 
@@ -298,24 +314,46 @@ fn decode_extents(fields: &mut Fields) -> Result<Vec<Extent>, Malformed> {
     for _ in 0..count {
         let gap = fields.varint("gap")?;
         let body_offset = end.checked_add(gap);
-        let length = fields.number("length")?;
-        let stop = body_offset.and_then(|offset| offset.checked_add(u64::from(length)));
-        let (Some(body_offset), Some(stop)) = (body_offset, stop) else {
-            return Err(fields.malformed("an extent within a body", gap));
-        };
-        end = stop;
-        extents.push(Extent {
-            body_offset,
-            length,
-            block: BlockId {
-                session: SessionId::new(fields.varint("session")?),
-                sequence: fields.number("sequence")?,
-            },
-            object_offset: fields.number("object offset")?,
-            crc32c: u32::from_le_bytes(fields.array("checksum")?),
-        });
+        let body_offset = body_offset.ok_or_else(|| fields.malformed("a gap", gap))?;
+        let extent = decode_extent(fields, body_offset)?;
+        if !extent.is_sound() {
+            return Err(fields.malformed("an extent within its unit", extent.length));
+        }
+        end = extent.end();
+        extents.push(extent);
     }
     Ok(extents)
+}
+
+/// What follows the gap of an extent. Not checked.
+fn decode_extent(fields: &mut Fields, body_offset: u64) -> Result<Extent, Malformed> {
+    let whole = fields.number("length")?;
+    let no_block = BlockId {
+        session: SessionId::new(0),
+        sequence: 0,
+    };
+    let mut extent = Extent {
+        body_offset,
+        length: whole,
+        skip: 0,
+        unit: Unit::plain(no_block, 0..whole, 0),
+    };
+    if whole == 0 {
+        extent.length = fields.number("length of a part")?;
+        extent.skip = fields.number("skip")?;
+        extent.unit.plain_bytes = fields.number("plain bytes")?;
+        extent.unit.stored_bytes = fields.number("stored bytes")?;
+        let number = fields.byte("encoding")?;
+        let encoding = Encoding::from_u8(number);
+        extent.unit.encoding = encoding.ok_or_else(|| fields.malformed("encoding", number))?;
+    }
+    extent.unit.block = BlockId {
+        session: SessionId::new(fields.varint("session")?),
+        sequence: fields.number("sequence")?,
+    };
+    extent.unit.object_offset = fields.number("object offset")?;
+    extent.unit.crc32c = u32::from_le_bytes(fields.array("checksum")?);
+    Ok(extent)
 }
 
 pub(crate) const fn kind_number(kind: NodeKind) -> (u8, u64) {

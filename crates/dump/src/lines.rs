@@ -11,8 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nokv_types::{
-    BlockId, Body, Digest, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Version,
+    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
+    TimeNanos, Unit, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
@@ -31,8 +31,27 @@ const KINDS: [&str; 7] = [
     "block_device",
 ];
 
-/// Offset in the body, length, session, sequence, offset in the object, CRC-32C.
-type ExtentFields = (u64, u32, u64, u32, u32, u32);
+/// `at` is in the body, `from` in the object; the last four keys stand where an extent shows a part
+/// of what was stored with its checksum, or where that is encoded.
+#[derive(Serialize, Deserialize)]
+struct ExtentFields {
+    at: u64,
+    length: u32,
+    session: u64,
+    sequence: u32,
+    from: u32,
+    crc32c: u32,
+    #[serde(flatten)]
+    part: Option<PartFields>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartFields {
+    skip: u32,
+    plain: u32,
+    stored: u32,
+    encoding: u8,
+}
 
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -435,7 +454,8 @@ impl Line {
             (Some(target), None, None) => Content::Target(target),
             (None, Some(bytes), None) => body(Layout::Inline(bytes))?,
             (None, None, Some(extents)) => {
-                body(Layout::Extents(extents.iter().map(extent_of).collect()))?
+                let extents = extents.iter().map(extent_of).collect::<Result<_, _>>()?;
+                body(Layout::Extents(extents))?
             }
             _ => return Err("one content"),
         };
@@ -490,22 +510,44 @@ fn data_of(offset: u64, data: &str) -> Result<Item, &'static str> {
 }
 
 fn extent_fields(extent: &Extent) -> ExtentFields {
-    let BlockId { session, sequence } = extent.block;
-    let (offset, length) = (extent.body_offset, extent.length);
-    let (within, crc32c) = (extent.object_offset, extent.crc32c);
-    (offset, length, session.get(), sequence, within, crc32c)
+    let unit = &extent.unit;
+    let is_plain = extent.is_whole() && unit.encoding == Encoding::Plain;
+    ExtentFields {
+        at: extent.body_offset,
+        length: extent.length,
+        session: unit.block.session.get(),
+        sequence: unit.block.sequence,
+        from: unit.object_offset,
+        crc32c: unit.crc32c,
+        part: (!is_plain).then_some(PartFields {
+            skip: extent.skip,
+            plain: unit.plain_bytes,
+            stored: unit.stored_bytes,
+            encoding: unit.encoding.as_u8(),
+        }),
+    }
 }
 
-fn extent_of(fields: &ExtentFields) -> Extent {
-    let (body_offset, length, session, sequence, object_offset, crc32c) = *fields;
-    let session = SessionId::new(session);
-    Extent {
-        body_offset,
-        length,
-        block: BlockId { session, sequence },
-        object_offset,
-        crc32c,
+fn extent_of(fields: &ExtentFields) -> Result<Extent, &'static str> {
+    let block = BlockId {
+        session: SessionId::new(fields.session),
+        sequence: fields.sequence,
+    };
+    let mut unit = Unit::plain(block, 0..fields.length, fields.crc32c);
+    unit.object_offset = fields.from;
+    let mut skip = 0;
+    if let Some(part) = &fields.part {
+        skip = part.skip;
+        unit.plain_bytes = part.plain;
+        unit.stored_bytes = part.stored;
+        unit.encoding = Encoding::from_u8(part.encoding).ok_or("an encoding")?;
     }
+    Ok(Extent {
+        body_offset: fields.at,
+        length: fields.length,
+        skip,
+        unit,
+    })
 }
 
 fn to_texts(bytes: Option<&[u8]>) -> (Option<String>, Option<String>) {

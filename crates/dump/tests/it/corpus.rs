@@ -8,8 +8,8 @@
 use bytes::Bytes;
 use nokv_dump::{Bodies, Content, DumpReader, DumpWriter, Form, Head, Item, NodeItem, Quota};
 use nokv_types::{
-    BlockId, Body, Digest, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Version,
+    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
+    TimeNanos, Unit, Version,
 };
 
 const GOLDEN: [(Form, &str); 2] = [
@@ -54,19 +54,25 @@ fn node(depth: u32, name: &[u8], kind: NodeKind, content: Content) -> NodeItem {
 }
 
 fn items() -> Vec<Item> {
-    let extent = |body_offset, length| Extent {
-        body_offset,
-        length,
-        block: BlockId {
-            session: SessionId::new(0x1234),
-            sequence: 1,
+    let block = BlockId {
+        session: SessionId::new(0x1234),
+        sequence: 1,
+    };
+    let whole = Extent::whole(0, Unit::plain(block, 9..12, 0xdead_beef));
+    let part = Extent {
+        body_offset: 8,
+        length: 2,
+        skip: 1,
+        unit: Unit {
+            stored_bytes: 5,
+            plain_bytes: 7,
+            encoding: Encoding::Lz4,
+            ..whole.unit
         },
-        object_offset: 9,
-        crc32c: 0xdead_beef,
     };
     let inline = Layout::Inline(Bytes::from_static(b"hello\n"));
     let digest = Some(Digest::from_bytes([7; 32]));
-    let extents = Layout::Extents(vec![extent(0, 3), extent(8, 2)]);
+    let extents = Layout::Extents(vec![whole, part]);
     let body = |size, layout| Content::Body(Body::new(size, digest, layout).expect("a body"));
     let target = Content::Target(Bytes::from_static(b"../x"));
     let nodes = [

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use nokv_dump::{Bodies, Content, Head, Item, NodeItem, Quota};
 use nokv_types::{
-    BlockId, Body, Digest, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Version,
+    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
+    TimeNanos, Unit, Version,
 };
 use proptest::prelude::*;
 
@@ -117,17 +117,24 @@ fn body() -> impl Strategy<Value = Body> {
             .into_iter()
             .map(|(gap, length, (session, sequence, crc32c))| {
                 let body_offset = end + gap;
-                end = body_offset + u64::from(length);
-                Extent {
-                    body_offset,
-                    length,
-                    block: BlockId {
-                        session: SessionId::new(session),
-                        sequence,
-                    },
-                    object_offset: sequence >> 4,
-                    crc32c,
+                let block = BlockId {
+                    session: SessionId::new(session),
+                    sequence,
+                };
+                let from = sequence >> 4;
+                let mut extent =
+                    Extent::whole(body_offset, Unit::plain(block, from..from + length, crc32c));
+                match crc32c % 4 {
+                    1 => extent.unit.encoding = Encoding::Lz4,
+                    2 if length > 2 => (extent.skip, extent.length) = (1, length - 2),
+                    _ => {}
                 }
+                if extent.unit.encoding == Encoding::Lz4 {
+                    extent.unit.plain_bytes += 1;
+                    extent.length = extent.unit.plain_bytes;
+                }
+                end = extent.end();
+                extent
             });
         let layout = Layout::Extents(extents.collect());
         Body::new(end + 7, digest, layout).expect("in order")

@@ -44,6 +44,7 @@ pub use api::{
     QuotaUsage, Reclaimed, Remove, Removed, RenameMode, Renamed, ReplaceBody, Room, Scope, Session,
     SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target, Usage, View,
 };
+pub use api::{BodyPart, Holder, ObjectUse, Reference, ReferenceCursor, ReferencePage, Relocation};
 pub use api::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
     Restored, Undone,

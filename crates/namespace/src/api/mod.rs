@@ -12,6 +12,7 @@ mod diff;
 mod merge;
 mod mount;
 mod node;
+mod objects;
 mod options;
 mod publish;
 mod quota;
@@ -32,6 +33,9 @@ pub use merge::{
 };
 pub use mount::Mount;
 pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};
+pub use objects::{
+    BodyPart, Holder, ObjectUse, Reference, ReferenceCursor, ReferencePage, Relocation,
+};
 pub use options::Options;
 pub use publish::{
     Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published, ReplaceBody,

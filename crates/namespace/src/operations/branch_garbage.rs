@@ -91,7 +91,7 @@ impl Namespace {
             if !is_whiteout(branch, &found.value) {
                 let (node, _) = spot_at(key.bytes(), 0).map_err(flaw)?;
                 let mut record = NodeRecord::decode(&found.value).map_err(flaw)?;
-                record.birth = crate::records::Moment::At(record.birth.in_record(found.version));
+                record.resolve_moments(found.version);
                 plan.bury(root.with_node(node), &record);
             }
             plan.write(Write::Delete(key));

@@ -8,15 +8,15 @@ use crate::failure::{contradiction, from_engine, malformed};
 use crate::plan::size_of;
 use crate::records::{
     CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, HELD, NODE, NodeRecord,
-    OBJECT, QUOTA_USAGE, StoredLayout, XATTR, blocks_of, chunk, counter, is_whiteout, names,
-    object, orphan, orphan::OrphanRecord, quota, quota::QuotaRecord,
+    OBJECT, QUOTA_USAGE, StoredLayout, XATTR, chunk, counter, is_whiteout, names, object,
+    object::BlockUse, orphan, orphan::OrphanRecord, quota, quota::QuotaRecord,
 };
 use crate::{CheckReport, Namespace, Problem, ProblemKind};
 use bytes::Bytes;
 use nokv_engine::{Direction, KeyRange, Keyspace, Record};
 use nokv_shard::codec::Malformed;
 use nokv_shard::{Counter, Key};
-use nokv_types::{BlockId, BranchId, Failure, Generation, Name, NodeId, NodeKind, Version};
+use nokv_types::{BlockId, BranchId, Extent, Failure, Generation, Name, NodeId, NodeKind, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 type Spot = (NodeId, BranchId);
@@ -48,7 +48,7 @@ pub(super) struct Recount {
     names: NamesSeen,
     /// Branches that an entry leads to.
     pub(super) hung: Vec<BranchId>,
-    references: FxHashMap<BlockId, i64>,
+    references: FxHashMap<BlockId, BlockUse>,
     chunks: FxHashMap<(Spot, Generation), Chunks>,
 }
 
@@ -135,7 +135,7 @@ impl Recount {
             return Ok(());
         }
         if let StoredLayout::Embedded(extents) = &record.body.layout {
-            self.count(&blocks_of(extents));
+            self.count(extents);
         }
         if let StoredLayout::Chunked(_) = record.body.layout {
             let chunks = Chunks {
@@ -274,7 +274,7 @@ impl Recount {
         self.report.dead_bodies += 1;
         let body = DeadBody::from_key(key)?;
         let record = DeathRecord::decode(&found.value)?;
-        self.count(&blocks_of(&record.embedded));
+        self.count(&record.embedded);
         if record.chunks > 0 {
             let chunks = Chunks {
                 size: record.size,
@@ -300,7 +300,7 @@ impl Recount {
             Some(chunks) => {
                 chunks.left = chunks.left.saturating_sub(1);
                 let extents = chunk::decode(&found.value, chunks.size)?;
-                self.count(&blocks_of(&extents));
+                self.count(&extents);
             }
         }
         Ok(())
@@ -336,20 +336,32 @@ impl Recount {
     fn object(&mut self, key: &[u8], found: &Record) -> Result<(), Malformed> {
         self.report.blocks += 1;
         let block = object::block(key)?;
-        let stored = Counter::decode(&found.value)?.sum(object::REFERENCES);
-        let counted = self.references.remove(&block).unwrap_or(0);
-        if stored != counted {
+        let stored = BlockUse::of(&Counter::decode(&found.value)?);
+        let counted = self.references.remove(&block).unwrap_or_default();
+        // Where it ends is remembered of bodies that are gone, too.
+        if (stored.references, stored.bytes) != (counted.references, counted.bytes)
+            || stored.end < counted.end
+        {
             self.problem(
                 ProblemKind::WrongReferences,
-                format!("block {block} counts {stored} references, has {counted}"),
+                format!(
+                    "block {block} counts {} references to {} of {} bytes, has {} to {} of {}",
+                    stored.references,
+                    stored.bytes,
+                    stored.end,
+                    counted.references,
+                    counted.bytes,
+                    counted.end
+                ),
             );
         }
         Ok(())
     }
 
-    fn count(&mut self, blocks: &[BlockId]) {
-        for block in blocks {
-            *self.references.entry(*block).or_insert(0) += 1;
+    fn count(&mut self, extents: &[Extent]) {
+        for (block, used) in object::uses_of(extents) {
+            let before = self.references.entry(block).or_default();
+            *before = before.and(used);
         }
     }
 
@@ -367,7 +379,10 @@ impl Recount {
         for (block, counted) in std::mem::take(&mut self.references) {
             problems.push((
                 ProblemKind::WrongReferences,
-                format!("block {block} has {counted} references and counts none"),
+                format!(
+                    "block {block} has {} references and counts none",
+                    counted.references
+                ),
             ));
         }
         for ((spot, generation), chunks) in std::mem::take(&mut self.chunks) {

@@ -11,11 +11,11 @@
 
 use crate::failure::{contradiction, from_engine, from_shard, malformed};
 use crate::pins::newest_within;
-use crate::records::{DeadBody, DeathRecord, Moment, blocks_of, chunk, object};
+use crate::records::object::{self, BlockUse};
+use crate::records::{DeadBody, DeathRecord, Moment, chunk};
 use crate::{Namespace, Reclaimed};
-use bytes::Bytes;
 use nokv_engine::{Direction, KeyRange};
-use nokv_shard::{Add, AtZero, Change, Check, Command, Durability, Key, Write};
+use nokv_shard::{Check, Command, Durability, Key, Write};
 use nokv_types::{BlockId, Extent, Failure, Version};
 use rustc_hash::FxHashMap;
 use std::sync::atomic::Ordering;
@@ -173,7 +173,7 @@ fn read(key: &Key, value: &[u8]) -> Result<(DeadBody, DeathRecord), Failure> {
 struct Drop<'a> {
     namespace: &'a Namespace,
     at: Version,
-    references: FxHashMap<BlockId, i64>,
+    references: FxHashMap<BlockId, BlockUse>,
     command: Command,
     chunks: u32,
     bodies: usize,
@@ -218,7 +218,7 @@ impl<'a> Drop<'a> {
         self.command.writes.push(Write::Delete(key));
         self.command
             .writes
-            .push(Write::Put(body.held_key(pin), record.encode()));
+            .push(Write::Put(body.held_key(pin, death), record.encode()));
     }
 
     /// Takes in a body, or as many of its chunks as fit.
@@ -261,8 +261,9 @@ impl<'a> Drop<'a> {
     }
 
     fn unreference(&mut self, extents: &[Extent]) {
-        for block in blocks_of(extents) {
-            *self.references.entry(block).or_insert(0) -= 1;
+        for (block, used) in object::uses_of(extents) {
+            let before = self.references.entry(block).or_default();
+            *before = before.and(used);
         }
     }
 
@@ -271,15 +272,10 @@ impl<'a> Drop<'a> {
         if self.bodies == 0 {
             return Ok(0);
         }
-        for (block, count) in self.references {
-            let mut add = Add::one(object::key(block), object::REFERENCES, Change::Sum(count));
-            let put = (object::doomed_key(block), Bytes::new());
-            add.at_zero = Some(AtZero {
-                slot: object::REFERENCES,
-                put,
-            });
-            self.command.adds.push(add);
-        }
+        let references = self.references.into_iter();
+        self.command
+            .adds
+            .extend(references.map(|(block, used)| used.take(block)));
         match self
             .namespace
             .shard()

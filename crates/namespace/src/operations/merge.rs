@@ -123,7 +123,7 @@ impl Namespace {
             let flaw = |flaw| malformed(&Key::new(NODE, &key), &flaw);
             let (node, _) = spot_at(&key, 0).map_err(flaw)?;
             let mut record = NodeRecord::decode(&found.value).map_err(flaw)?;
-            record.birth = Moment::At(record.birth.in_record(found.version));
+            record.resolve_moments(found.version);
             plan.bury(Spot::live(node, id, plan.reader.at), &record);
         }
         for keyspace in [NODE, ENTRY, XATTR, COUNTER, NAMES, ORPHAN] {

@@ -20,6 +20,8 @@ mod mounts;
 mod publish;
 mod quotas;
 mod read;
+mod references;
+mod relocate;
 mod remove;
 mod rename;
 mod replace_body;

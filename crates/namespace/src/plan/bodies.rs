@@ -9,11 +9,21 @@ use super::state::Plan;
 use crate::failure::invalid;
 use crate::records::{
     CHUNK_EXTENTS, DeadBody, DeathRecord, EMBEDDED_EXTENTS_MAX, Moment, NodeRecord, SessionRecord,
-    StoredBody, StoredLayout, blocks_of, chunk, object,
+    StoredBody, StoredLayout, chunk, object,
 };
 use crate::spot::Spot;
 use nokv_shard::{Check, Write};
-use nokv_types::{Body, Extent, Failure, Layout, Reason, SessionId, Version};
+use nokv_types::{Body, Extent, Failure, Generation, Layout, Reason, SessionId, Version};
+
+/// A chunk of a body as it is.
+pub(crate) struct ChunkPart<'a> {
+    pub(crate) spot: Spot,
+    pub(crate) generation: Generation,
+    pub(crate) number: u32,
+    /// The version that wrote it.
+    pub(crate) birth: Version,
+    pub(crate) extents: &'a [Extent],
+}
 
 /// Most extents of a body: 4 TiB of 4 MiB blocks. Its references are counted inside one command,
 /// about a second of it.
@@ -57,6 +67,7 @@ impl Plan<'_> {
     ) -> Result<(), Failure> {
         record.generation = record.generation.next();
         record.birth = Moment::ThisRecord;
+        record.laid_out = None;
         record.owner = None;
         let (size, digest) = (body.size(), body.digest());
         let layout = match body.layout() {
@@ -112,10 +123,10 @@ impl Plan<'_> {
 
     /// One reference on each distinct block of these extents.
     fn reference(&mut self, extents: &[Extent]) -> Result<(), Failure> {
-        for block in blocks_of(extents) {
-            let references = self.references.entry(block).or_insert(0);
-            *references += 1;
-            if *references == 1 && self.session != Some(block.session) {
+        for (block, used) in object::uses_of(extents) {
+            let before = self.references.get(&block).copied().unwrap_or_default();
+            self.references.insert(block, before.and(used));
+            if before.references == 0 && self.session != Some(block.session) {
                 let key = object::key(block);
                 let found = self
                     .reader
@@ -131,13 +142,64 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// Has the bytes of a body lie elsewhere: the same body, so neither its generation nor its age
+    /// changes. Retained versions read them where they were.
+    pub(crate) fn lay_out(
+        &mut self,
+        spot: Spot,
+        record: &mut NodeRecord,
+        extents: &[Extent],
+    ) -> Result<(), Failure> {
+        self.bury(spot, record);
+        self.reference(extents)?;
+        record.laid_out = Some(Moment::ThisRecord);
+        record.body.layout = StoredLayout::Embedded(extents.to_vec());
+        Ok(())
+    }
+
+    /// The same for a chunk of a body, which lay where it did since `birth`.
+    pub(crate) fn lay_out_chunk(
+        &mut self,
+        part: &ChunkPart<'_>,
+        extents: &[Extent],
+    ) -> Result<(), Failure> {
+        let death = DeathRecord {
+            birth: part.birth,
+            death: Moment::ThisRecord,
+            size: u64::MAX,
+            embedded: part.extents.to_vec(),
+            chunks: 0,
+        };
+        let body = DeadBody {
+            planned: self.reader.at,
+            node: part.spot.node,
+            branch: part.spot.branch,
+            generation: part.generation,
+        };
+        self.writes.push(Write::Put(body.key(), death.encode()));
+        self.reference(extents)?;
+        let key = chunk::key(
+            part.spot.node,
+            part.spot.branch,
+            part.generation,
+            part.number,
+        );
+        self.writes.push(Write::Put(key, chunk::encode(extents)));
+        Ok(())
+    }
+
     /// Puts the body of a record to death: it is reclaimed when no retained version sees it any
     /// more. A body that belongs to another branch lives on there.
     pub(crate) fn bury(&mut self, spot: Spot, record: &NodeRecord) {
         if record.owner.is_some_and(|owner| owner != spot.branch) {
             return;
         }
-        let birth = match record.birth {
+        let since = match record.body.layout {
+            StoredLayout::Embedded(_) => record.laid_out.unwrap_or(record.birth),
+            // Its chunks were laid out at several times.
+            StoredLayout::Chunked(_) | StoredLayout::Inline(_) => record.birth,
+        };
+        let birth = match since {
             Moment::At(version) => version,
             // Made and replaced by the same plan: nobody ever sees it.
             Moment::ThisRecord => Version::MAX,

@@ -2,7 +2,7 @@
 
 use super::state::{DirectoryChange, Plan, Topology};
 use crate::records::event::Events;
-use crate::records::{EntryRecord, NodeRecord, branch, counter, object, system};
+use crate::records::{EntryRecord, NodeRecord, branch, counter, system};
 use crate::spot::Child;
 use bytes::Bytes;
 use nokv_shard::{Add, Change, Check, Command, Key, Request, Slot, Write};
@@ -138,13 +138,8 @@ impl Plan<'_> {
             let key = counter::key(directory.node, directory.branch);
             adds.push(change.into_add(key, now));
         }
-        for (block, count) in std::mem::take(&mut self.references) {
-            adds.push(Add::one(
-                object::key(block),
-                object::REFERENCES,
-                Change::Sum(count),
-            ));
-        }
+        let references = std::mem::take(&mut self.references);
+        adds.extend(references.into_iter().map(|(block, used)| used.add(block)));
         Ok(adds)
     }
 }

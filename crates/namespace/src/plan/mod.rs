@@ -32,6 +32,7 @@ mod entries;
 mod nodes;
 mod state;
 
+pub(crate) use bodies::ChunkPart;
 pub(crate) use branches::{BranchEnd, NewBranch};
 pub(crate) use charges::size_of;
 pub(crate) use entries::taken;

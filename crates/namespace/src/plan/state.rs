@@ -6,6 +6,7 @@ use crate::ids::Ids;
 use crate::reader::{Found, Reader};
 use crate::records::NodeRecord;
 use crate::records::event::Event;
+use crate::records::object::BlockUse;
 use crate::spot::{Child, Met, Spot};
 use crate::walk::Source;
 use crate::{Context, Parents};
@@ -76,7 +77,7 @@ pub(crate) struct Plan<'a> {
     pub(super) directories: FxHashMap<Spot, DirectoryChange>,
     pub(super) live: FxHashSet<Spot>,
     pub(super) session: Option<SessionId>,
-    pub(super) references: FxHashMap<BlockId, i64>,
+    pub(super) references: FxHashMap<BlockId, BlockUse>,
     pub(super) checks: Vec<Check>,
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<Event>,

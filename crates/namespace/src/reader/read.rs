@@ -6,7 +6,7 @@ use crate::failure::{contradiction, from_engine, malformed};
 use crate::layers::{Chain, Chains, Layer};
 use crate::paths::{KnownDirectory, PathQuery, Paths};
 use crate::records::{
-    EntryRecord, Moment, NodeRecord, StoredLayout, chunk, counter, is_whiteout, shown_value, xattr,
+    EntryRecord, NodeRecord, StoredLayout, chunk, counter, is_whiteout, shown_value, xattr,
 };
 use crate::spot::{Child, Met, Spot};
 use bytes::Bytes;
@@ -231,7 +231,7 @@ impl Reader<'_> {
                 let (version, value) = (record.version, record.value.into_bytes());
                 let mut record = NodeRecord::decode_shared(&value)
                     .map_err(|flaw| malformed(&key(layer.branch), &flaw))?;
-                record.birth = Moment::At(record.birth.in_record(version));
+                record.resolve_moments(version);
                 if layer.branch != spot.branch {
                     record.owner = record.owner.or(Some(layer.branch));
                 }

@@ -191,11 +191,3 @@ const NO_BLOCK: BlockId = BlockId {
     session: SessionId::new(0),
     sequence: 0,
 };
-
-/// The distinct blocks of some extents, in order: what they reference.
-pub(crate) fn blocks_of(extents: &[Extent]) -> Vec<BlockId> {
-    let mut blocks: Vec<_> = extents.iter().map(Extent::block).collect();
-    blocks.sort_unstable();
-    blocks.dedup();
-    blocks
-}

@@ -46,3 +46,14 @@ pub(crate) fn generation(key: &[u8]) -> Result<Generation, Malformed> {
     };
     Ok(Generation::new(u64::from_be_bytes(bytes.ok_or_else(flaw)?)))
 }
+
+/// The number in a key.
+pub(crate) fn number(key: &[u8]) -> Result<u32, Malformed> {
+    let bytes = key.get(20..24).and_then(|bytes| bytes.try_into().ok());
+    let flaw = || Malformed {
+        offset: 20,
+        expected: "4 bytes",
+        got: key.len().to_string(),
+    };
+    Ok(u32::from_be_bytes(bytes.ok_or_else(flaw)?))
+}

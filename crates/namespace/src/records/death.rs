@@ -47,21 +47,23 @@ impl DeadBody {
     pub(crate) const HELD_KEYSPACE: Keyspace = HELD;
 
     pub(crate) fn key(&self) -> Key {
-        self.key_in(DEATH, self.planned)
+        self.key_in(DEATH, self.planned, &[])
     }
 
-    /// The key of the body while it is held under a pin.
-    pub(crate) fn held_key(&self, pin: Version) -> Key {
-        self.key_in(HELD, pin)
+    /// The key of the body while it is held under a pin. Parts of one body that moved at different
+    /// times may be held under the same.
+    pub(crate) fn held_key(&self, pin: Version, death: Version) -> Key {
+        self.key_in(HELD, pin, &death.as_u64().to_be_bytes())
     }
 
-    fn key_in(&self, keyspace: Keyspace, order: Version) -> Key {
+    fn key_in(&self, keyspace: Keyspace, order: Version, tail: &[u8]) -> Key {
         Key::from_parts(
             keyspace,
             &[
                 &order.as_u64().to_be_bytes(),
                 &node_and_branch(self.node, self.branch),
                 &self.generation.get().to_be_bytes(),
+                tail,
             ],
         )
     }
@@ -70,7 +72,7 @@ impl DeadBody {
     pub(crate) fn from_key(key: &[u8]) -> Result<Self, Malformed> {
         let flaw = || Malformed {
             offset: 0,
-            expected: "28 bytes",
+            expected: "28 bytes or more",
             got: key.len().to_string(),
         };
         let word = |range| {

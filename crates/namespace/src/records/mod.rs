@@ -52,7 +52,7 @@ pub(crate) mod system;
 mod whiteout;
 pub(crate) mod xattr;
 
-pub(crate) use body::{CHUNK_EXTENTS, EMBEDDED_EXTENTS_MAX, StoredBody, StoredLayout, blocks_of};
+pub(crate) use body::{CHUNK_EXTENTS, EMBEDDED_EXTENTS_MAX, StoredBody, StoredLayout};
 pub(crate) use death::{DeadBody, DeathRecord};
 pub(crate) use entry::EntryRecord;
 pub(crate) use mount::{MountRecord, MountState};

@@ -8,7 +8,8 @@
 //! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime
 //! as differences to it; number of extended attributes; then by kind: directory: place flag, parent
 //! (8), name; others: links, home (0: none); file and symlink: generation, version of the body (0:
-//! of this record), branch that the body belongs to plus one (0: that of the record), body.
+//! of this record), branch that the body belongs to plus one (0: that of the record), body, then
+//! 0, or 1 and the version at which its bytes were moved (0: of this record).
 
 use super::{FORMAT, NODE, StoredBody, node_and_branch};
 use bytes::Bytes;
@@ -77,6 +78,9 @@ pub(crate) struct NodeRecord {
     pub(crate) place: Option<DirectoryPlace>,
     pub(crate) generation: Generation,
     pub(crate) birth: Moment,
+    /// When its bytes were moved to other objects, if they were: what reads an earlier version
+    /// reads them where they were before.
+    pub(crate) laid_out: Option<Moment>,
     pub(crate) body: StoredBody,
     /// The branch that the body belongs to: it holds the references of its blocks, has its chunks,
     /// and puts it to death. `None`: the branch of the record.
@@ -109,6 +113,7 @@ impl NodeRecord {
             place: None,
             generation: Generation::NONE,
             birth: Moment::ThisRecord,
+            laid_out: None,
             body: StoredBody::empty(),
             owner: None,
         }
@@ -116,6 +121,13 @@ impl NodeRecord {
 
     pub(crate) const fn is_directory(&self) -> bool {
         matches!(self.kind, NodeKind::Directory)
+    }
+
+    /// Names the moments of a record by its version, so that it can be written again.
+    pub(crate) fn resolve_moments(&mut self, version: Version) {
+        self.birth = Moment::At(self.birth.in_record(version));
+        let resolved = |moment: Moment| Moment::At(moment.in_record(version));
+        self.laid_out = self.laid_out.map(resolved);
     }
 
     pub(crate) fn encode(&self) -> Bytes {
@@ -151,6 +163,10 @@ impl NodeRecord {
                 let owner = self.owner.map_or(0, |owner| u64::from(owner.get()) + 1);
                 encoder.varint(owner);
                 self.body.encode(&mut encoder);
+                match self.laid_out {
+                    None => encoder.u8(0),
+                    Some(moment) => encoder.u8(1).varint(moment.stored()),
+                };
             }
             _ => {
                 encoder
@@ -194,6 +210,7 @@ impl NodeRecord {
                 node.birth = Moment::from_stored(decoder.varint("version of the body")?);
                 node.owner = decode_owner(&mut decoder)?;
                 node.body = StoredBody::decode(&mut decoder, bytes)?;
+                node.laid_out = decode_laid_out(&mut decoder)?;
             }
             _ => {
                 node.links = decoder.varint32("links")?;
@@ -211,6 +228,16 @@ fn decode_owner(decoder: &mut Decoder<'_>) -> Result<Option<BranchId>, Malformed
     };
     let branch = u32::try_from(branch).map_err(|_| decoder.malformed("a branch", branch))?;
     Ok(Some(BranchId::new(branch)))
+}
+
+fn decode_laid_out(decoder: &mut Decoder<'_>) -> Result<Option<Moment>, Malformed> {
+    match decoder.u8("flag of moved bytes")? {
+        0 => Ok(None),
+        1 => Ok(Some(Moment::from_stored(
+            decoder.varint("version of a move")?,
+        ))),
+        flag => Err(decoder.malformed("flag of moved bytes 0 or 1", flag)),
+    }
 }
 
 fn decode_home(decoder: &mut Decoder<'_>) -> Result<Option<NodeId>, Malformed> {

@@ -136,6 +136,7 @@ prop_compose! {
         links: u32, home in proptest::option::of(1..u64::MAX), xattrs: u32,
         place in proptest::option::of((node_id(), name())),
         generation: u64, birth in moment(), body in body(),
+        laid_out in proptest::option::of(moment()),
         owner: Option<u32>,
     ) -> NodeRecord {
         let [atime, mtime, ctime, btime] = times;
@@ -150,6 +151,7 @@ prop_compose! {
                 record.home = home.map(NodeId::from_u64);
                 record.generation = Generation::new(generation);
                 record.birth = birth;
+                record.laid_out = laid_out;
                 record.owner = owner.map(BranchId::new);
                 record.body = body;
             }

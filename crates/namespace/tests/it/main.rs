@@ -10,6 +10,7 @@ mod mounts;
 mod operations;
 mod quotas;
 mod races;
+mod relocate;
 mod snapshots;
 mod support;
 mod undo;

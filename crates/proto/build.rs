@@ -7,13 +7,14 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const FILES: [&str; 10] = [
+const FILES: &[&str] = &[
     "proto/nokv/v1/frame.proto",
     "proto/nokv/v1/namespace.proto",
     "proto/nokv/v1/bodies.proto",
     "proto/nokv/v1/admin.proto",
     "proto/nokv/v1/branches.proto",
     "proto/nokv/v1/mount.proto",
+    "proto/nokv/v1/edits.proto",
     "proto/nokv/v1/nouns.proto",
     "proto/nokv/v1/quotas.proto",
     "proto/nokv/v1/snapshots.proto",

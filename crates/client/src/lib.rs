@@ -17,6 +17,7 @@ mod branches;
 mod calls;
 mod client;
 mod connect;
+mod edits;
 mod endpoint;
 mod file;
 mod link;
@@ -45,6 +46,7 @@ pub use nokv_namespace::{
     Restored, Room, Session, SessionState, SetAttributes, SetTime, Snapshot, SnapshotState, Target,
     Undone, Usage,
 };
+pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use restore::CommandAnswer;
 pub use status::{Checked, Status};

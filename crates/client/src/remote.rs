@@ -249,6 +249,7 @@ impl Remote {
                 | Method::Publish(_)
                 | Method::MakeNode(_)
                 | Method::ReplaceBody(_)
+                | Method::EditBody(_)
                 | Method::CreateMount(_)
                 | Method::CreateSnapshot(_)
                 | Method::RenewSnapshot(_)

@@ -4,7 +4,7 @@
 //! part is hashed with its length, so that parts can't run into each other.
 
 use crate::{Place, Target};
-use nokv_types::NsPath;
+use nokv_types::{Extent, NsPath};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Builds a fingerprint.
@@ -50,6 +50,20 @@ impl Fingerprint {
                 .number(directory.as_u64())
                 .bytes(name.as_bytes()),
         }
+    }
+
+    pub(crate) fn extents(&mut self, extents: &[Extent]) -> &mut Self {
+        self.number(extents.len() as u64);
+        for extent in extents {
+            let unit = &extent.unit;
+            self.number(extent.body_offset)
+                .number(u64::from(extent.length) << 32 | u64::from(extent.skip))
+                .number(unit.block.session.get())
+                .number(u64::from(unit.block.sequence) << 32 | u64::from(unit.object_offset))
+                .number(u64::from(unit.stored_bytes) << 32 | u64::from(unit.plain_bytes))
+                .number(u64::from(unit.crc32c) << 8 | u64::from(unit.encoding.as_u8()));
+        }
+        self
     }
 
     /// The hash of debug text: for small enums and structs of plain data.

@@ -49,6 +49,7 @@ pub use api::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
     Restored, Undone,
 };
+pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use namespace::Namespace;
 pub use nokv_shard::Durability;
 pub use operations::Feed;

@@ -6,11 +6,15 @@
 //!
 //! Reading order: [`version`] and [`id`] (what time is it, who is it), [`name`] (how things are
 //! called), [`as_of`] (moments of the past), [`attributes`] (what a node is), [`body`] and
-//! [`extent`] (where its bytes are), [`failure`] (what can go wrong).
+//! [`extent`] (where its bytes are), [`draft`] (how they are edited), [`failure`] (what can go
+//! wrong).
 
 mod as_of;
 mod attributes;
 mod body;
+mod draft;
+#[cfg(test)]
+mod draft_test;
 mod extent;
 mod failure;
 mod id;
@@ -23,6 +27,7 @@ pub use body::{
     BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, BlockId, Body, Digest, INLINE_BYTES_MAX,
     Layout,
 };
+pub use draft::{BODY_BYTES_MAX, Draft, DraftError, Run, Slice};
 pub use extent::{Encoding, Extent, Unit};
 pub use failure::{Class, Failure, Reason};
 pub use id::{BranchId, Generation, MountId, NodeId, RequestId, SessionId, ShardId};

@@ -1,14 +1,15 @@
 //! What callers say and hear: plain data without behaviour.
 //!
 //! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`]
-//! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`session`]
-//! (upload sessions and garbage), [`snapshot`], [`quota`], [`options`], [`check`].
+//! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`edit`],
+//! [`session`] (upload sessions and garbage), [`snapshot`], [`quota`], [`options`], [`check`].
 
 mod branch;
 mod change;
 mod check;
 mod context;
 mod diff;
+mod edit;
 mod merge;
 mod mount;
 mod node;
@@ -28,6 +29,7 @@ pub use change::{
 pub use check::{CheckReport, Problem, ProblemKind};
 pub use context::{Context, View};
 pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
+pub use edit::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use merge::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
 };

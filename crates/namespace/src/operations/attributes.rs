@@ -1,8 +1,7 @@
 //! Changing attributes, size included.
 //!
-//! A shorter size that falls inside an extent would need that extent's checksum anew, which takes
-//! its bytes: whoever has them publishes the body instead. Cutting between extents, to nothing,
-//! inline, or extending by a hole needs no bytes.
+//! A size needs no bytes, except where an inline body would become too long to be inline: whoever
+//! has its bytes uploads them and edits the body instead.
 
 use super::read::shown;
 use crate::failure::invalid;
@@ -14,16 +13,15 @@ use crate::records::event::EventKind;
 use crate::spot::Spot;
 use crate::walk::{End, Walk, missing};
 use crate::{Changed, Context, Follow, Namespace, SetAttributes, SetTime, Target, Topology};
-use bytes::Bytes;
 use nokv_shard::Counter;
-use nokv_types::{Body, Failure, INLINE_BYTES_MAX, Layout, Name, NodeKind, Reason, Version};
+use nokv_types::{Draft, Failure, Generation, Name, NodeKind, Reason, Version};
 
 impl Namespace {
     /// Changes attributes. Follows symbolic links as told.
     ///
     /// **Errors**: as [`Self::lookup`]; `InvalidArgument` (mode); `IsDirectory` for the size of a
-    /// directory; `StaleGeneration`; `Unsupported` for a size that cuts an extent in two: publish
-    /// that body.
+    /// directory; `StaleGeneration`; `Unsupported` for a size that an inline body can't have: edit
+    /// the body.
     pub fn set_attributes<'a>(
         &self,
         context: &Context,
@@ -40,7 +38,7 @@ impl Namespace {
         self.mutate(context, fingerprint.finish(), |plan| {
             let (spot, at) = locate(plan, target, follow)?;
             let mut record = plan.checked_node(spot)?;
-            expect_generation(&record, &changes, target)?;
+            expect_generation(&record, changes.expect, target)?;
             apply(plan, spot, &mut record, &changes, target)?;
             let counter = match record.is_directory() {
                 true => plan.counter_after(spot)?,
@@ -78,12 +76,12 @@ pub(super) fn locate(
     }
 }
 
-fn expect_generation(
+pub(super) fn expect_generation(
     record: &NodeRecord,
-    changes: &SetAttributes,
+    expect: Option<Generation>,
     target: Target<'_>,
 ) -> Result<(), Failure> {
-    match changes.expect {
+    match expect {
         Some(expected) if expected != record.generation => Err(Failure::new(
             Reason::StaleGeneration,
             format!(
@@ -145,45 +143,10 @@ fn resize(
         }
         _ => return Err(invalid(format!("{} is not a regular file", shown(target)))),
     }
-    let before = plan.reader.body(spot, record)?;
-    let body = resized(&before, size).ok_or_else(|| {
-        Failure::new(
-            Reason::Unsupported,
-            format!(
-                "size {size} of {} needs its bytes; publish the new body",
-                shown(target)
-            ),
-        )
-    })?;
+    let mut draft = Draft::of(&plan.held_body(spot, record)?);
+    draft
+        .resize(size)
+        .map_err(|error| Failure::from(error).context(shown(target)))?;
     plan.bury(spot, record);
-    plan.adopt(spot, record, body)
-}
-
-/// The body with another size; `None` when that takes bytes that only its reader has.
-fn resized(before: &Body, size: u64) -> Option<Body> {
-    let layout = match before.layout() {
-        _ if size == 0 => Layout::Inline(Bytes::new()),
-        Layout::Inline(bytes) if size <= INLINE_BYTES_MAX as u64 => {
-            let mut bytes = bytes.to_vec();
-            bytes.resize(usize::try_from(size).ok()?, 0);
-            Layout::Inline(bytes.into())
-        }
-        Layout::Inline(bytes) if bytes.is_empty() => Layout::Extents(Vec::new()),
-        Layout::Inline(_) => return None,
-        Layout::Extents(extents) => {
-            let kept: Vec<_> = extents
-                .iter()
-                .copied()
-                .filter(|extent| extent.body_offset < size)
-                .collect();
-            let end = kept
-                .last()
-                .map_or(0, |last| last.body_offset + u64::from(last.length));
-            if end > size {
-                return None;
-            }
-            Layout::Extents(kept)
-        }
-    };
-    Body::new(size, None, layout).ok()
+    plan.adopt(spot, record, draft.finish(None))
 }

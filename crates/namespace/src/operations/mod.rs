@@ -11,6 +11,7 @@ mod check_branches;
 mod check_names;
 mod dead_bodies;
 mod diff;
+mod edit;
 mod garbage;
 mod link;
 mod make;

@@ -266,7 +266,7 @@ fn fingerprint(publish: &Publish) -> u64 {
                     .debug(&body.digest());
                 match body.layout() {
                     Layout::Inline(bytes) => fingerprint.bytes(bytes),
-                    Layout::Extents(extents) => fingerprint.debug(extents),
+                    Layout::Extents(extents) => fingerprint.extents(extents),
                 }
             }
         };

@@ -54,8 +54,21 @@ impl Plan<'_> {
             return Err(expired());
         }
         self.checks.push(Check::Present(key));
-        self.session = Some(session);
+        self.sessions.push(session);
         Ok(())
+    }
+
+    /// The body of a record that was read checked. New bodies of the same command may share its
+    /// blocks: as long as the record is the same, the body lives and holds them.
+    pub(crate) fn held_body(&mut self, spot: Spot, record: &NodeRecord) -> Result<Body, Failure> {
+        let body = self.reader.body(spot, record)?;
+        // One that belongs to another branch is held there; its blocks are looked up one by one.
+        if record.owner.is_none_or(|owner| owner == spot.branch)
+            && let Layout::Extents(extents) = body.layout()
+        {
+            self.held.extend(extents.iter().map(Extent::block));
+        }
+        Ok(body)
     }
 
     /// Makes `body` the body of `node`: a new generation of `record`, which the caller puts.
@@ -126,7 +139,8 @@ impl Plan<'_> {
         for (block, used) in object::uses_of(extents) {
             let before = self.references.get(&block).copied().unwrap_or_default();
             self.references.insert(block, before.and(used));
-            if before.references == 0 && self.session != Some(block.session) {
+            let is_new = before.references == 0;
+            if is_new && !self.sessions.contains(&block.session) && !self.held.contains(&block) {
                 let key = object::key(block);
                 let found = self
                     .reader
@@ -134,7 +148,7 @@ impl Plan<'_> {
                     .get(key.keyspace(), key.bytes(), self.reader.at)
                     .map_err(crate::failure::from_engine)?;
                 if found.is_none() {
-                    return Err(unreferenced(block.session, self.session));
+                    return Err(unreferenced(block.session, &self.sessions));
                 }
                 self.checks.push(Check::Present(key));
             }
@@ -216,8 +230,8 @@ impl Plan<'_> {
     }
 }
 
-fn unreferenced(owner: SessionId, session: Option<SessionId>) -> Failure {
-    match session {
+fn unreferenced(owner: SessionId, sessions: &[SessionId]) -> Failure {
+    match sessions.last() {
         None => invalid("a body with new blocks is published without its upload session"),
         Some(session) => Failure::new(
             Reason::MissingBlock,

@@ -8,8 +8,8 @@ use super::node::{decode_kind, encode_kind};
 use super::{FORMAT, snapshot};
 use crate::operations::Begun;
 use crate::{
-    BodyStorage, BodySummary, Changed, Node, Published, Quota, QuotaLimits, QuotaState, QuotaUsage,
-    Removed, Renamed, Snapshot,
+    BodyStorage, BodySummary, Changed, Edited, Node, Published, Quota, QuotaLimits, QuotaState,
+    QuotaUsage, Removed, Renamed, Snapshot,
 };
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
@@ -37,6 +37,30 @@ impl Answer for Changed {
         Ok(Self {
             version: Version::ZERO,
             node,
+        })
+    }
+
+    fn stamp(&mut self, version: Version) {
+        self.version = version;
+        if self.node.version == Version::ZERO {
+            self.node.version = version;
+        }
+    }
+}
+
+impl Answer for Edited {
+    fn encode(&self) -> Bytes {
+        let mut encoder = Encoder::new(FORMAT);
+        encode_node(&mut encoder, &self.node);
+        encoder.varint(self.based_on.get()).finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        Ok(Self {
+            version: Version::ZERO,
+            node: decode_node(&mut decoder)?,
+            based_on: Generation::new(decoder.varint("generation before")?),
         })
     }
 

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::branch::{BranchRecord, FormerBase};
 use super::event::{Event, EventKind, Events};
 use super::*;
-use crate::{BodyStorage, BodySummary, Changed, Node, Published, Removed, Renamed};
+use crate::{BodyStorage, BodySummary, Changed, Edited, Node, Published, Removed, Renamed};
 use bytes::Bytes;
 use nokv_shard::codec::Malformed;
 use nokv_types::{
@@ -302,6 +302,9 @@ proptest! {
         names in proptest::collection::vec(name(), 0..4), version in 1..u64::MAX,
     ) {
         check(&changed, &changed.encode(), Changed::decode);
+        let based_on = Generation::new(version);
+        let edited = Edited { version: Version::ZERO, node: changed.node.clone(), based_on };
+        check(&edited, &edited.encode(), Edited::decode);
         let renamed = Renamed { version: Version::ZERO, node, displaced };
         check(&renamed, &renamed.encode(), Renamed::decode);
         let removed = Removed { version: Version::ZERO, node };

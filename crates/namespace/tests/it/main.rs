@@ -3,6 +3,7 @@
 
 mod branches;
 mod damage;
+mod edits;
 mod garbage;
 mod merge;
 mod model;

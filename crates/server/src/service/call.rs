@@ -4,7 +4,9 @@
 //! method once in each; the compiler refuses a method without its row.
 
 use super::store::{Inner, Service};
-use super::{admin, bodies, branches, changes, nodes, quotas, reads, restore, snapshots, watch};
+use super::{
+    admin, bodies, branches, changes, edits, nodes, quotas, reads, restore, snapshots, watch,
+};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -181,6 +183,7 @@ impl Service {
             Method::Sync(_) => Ok(nodes::sync()),
             Method::MakeNode(ask) => nodes::make_node(inner, ask),
             Method::ReplaceBody(ask) => nodes::replace_body(inner, ask),
+            Method::EditBody(ask) => edits::edit_body(inner, ask),
             Method::OpenSession(ask) => bodies::open_session(inner, ask),
             Method::RenewSession(ask) => bodies::renew_session(inner, ask),
             Method::CloseSession(ask) => bodies::close_session(inner, ask),
@@ -250,6 +253,7 @@ impl Arrived {
             Method::ReadPlan(plan) => plan.targets.len() * NODE_BYTES,
             Method::Diff(_) | Method::Merge(_) => nokv_proto::FRAME_BYTES_MAX / 2,
             Method::Publish(publish) => publish.items.len() * NODE_BYTES,
+            Method::EditBody(edit) => edit.edits.len() * NODE_BYTES,
             _ => NODE_BYTES,
         }
     }
@@ -299,6 +303,7 @@ fn lane(method: &Method) -> Lane {
         Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),
         Method::ReadPlan(ask) => inline_if(ask.targets.len() <= INLINE_ITEMS_MAX),
         Method::Publish(ask) => inline_if(ask.items.len() <= INLINE_ITEMS_MAX),
+        Method::EditBody(ask) => inline_if(ask.edits.len() <= INLINE_ITEMS_MAX),
         Method::Usage(_)
         | Method::OpenSession(_)
         | Method::RenewSession(_)

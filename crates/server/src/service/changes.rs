@@ -22,6 +22,7 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::Remove(ask) => &mut ask.context,
         Method::SetAttributes(ask) => &mut ask.context,
         Method::Publish(ask) => &mut ask.context,
+        Method::EditBody(ask) => &mut ask.context,
         Method::CreateSnapshot(ask) => &mut ask.context,
         Method::RenewSnapshot(ask) => &mut ask.context,
         Method::CreateBranch(ask) => &mut ask.context,

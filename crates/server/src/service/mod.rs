@@ -12,14 +12,15 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`bodies`], [`snapshots`], [`branches`], [`restore`], [`quotas`], [`watch`], [`admin`],
-//! [`sync`], [`maintenance`].
+//! [`edits`], [`bodies`], [`snapshots`], [`branches`], [`restore`], [`quotas`], [`watch`],
+//! [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;
 mod branches;
 mod call;
 mod changes;
+mod edits;
 mod maintenance;
 pub(crate) mod marker;
 mod nodes;

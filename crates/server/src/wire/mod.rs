@@ -4,7 +4,8 @@
 //! a round trip changes nothing (tested); what is not valid becomes a failure that names the field.
 //!
 //! Reading order: [`node`] (nodes and pages), [`ask`] (what requests carry), [`publish`],
-//! [`replace_body`], [`snapshot`], [`quota`], [`change`], [`branch`], [`diff`], [`merge`].
+//! [`edit`], [`replace_body`], [`snapshot`], [`quota`], [`change`], [`branch`], [`diff`],
+//! [`merge`].
 
 mod ask;
 mod branch;
@@ -12,6 +13,7 @@ mod branch;
 mod branch_test;
 mod change;
 mod diff;
+mod edit;
 mod merge;
 mod node;
 mod publish;
@@ -30,6 +32,7 @@ pub use ask::{
 pub use branch::{branch, branch_to_wire, moment_to_wire};
 pub use change::{change, change_to_wire};
 pub use diff::{diff_page, diff_page_to_wire};
+pub use edit::{edit_body, edit_body_to_wire, edited, edited_to_wire};
 pub use merge::{merge_run, merged, merged_to_wire, on_conflict, on_conflict_to_wire};
 pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};
 pub use publish::{publish, publish_to_wire, published, published_to_wire};

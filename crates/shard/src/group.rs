@@ -3,28 +3,49 @@
 //! Invariants:
 //! - a command sees the effects of those before it in the group (the overlay), so a group is as if
 //!   each had been written alone;
+//! - a command over several shards is one command: its checks are evaluated over the state of all of
+//!   them, and its effects and its part in each log are in one batch;
 //! - nobody is answered before the batch with the effects is appended; if that fails, all of the
 //!   batch fail;
 //! - a batch never holds a range deletion with anything after it, so the overlay needs no ranges.
 
 use crate::record::{Logged, Remembered, Totals, log_key, request_key};
 use crate::{
-    Applied, Command, Counter, Effect, Error, Key, Outcome, Request, State, Verdict, apply,
+    Applied, Command, Counter, Effect, Error, Events, Key, Outcome, Participants, Request, Route,
+    State, Verdict, apply,
 };
 use bytes::Bytes;
 use nokv_engine::{Batch, CommitPoint, Direction, Engine, KeyRange};
 use nokv_types::{RequestId, ShardId, Version};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 /// Most bytes of a batch before it is appended: a group of large commands becomes several batches.
 const BATCH_BYTES_TARGET: usize = 16 << 20;
 
-/// What the writer knows of the log's end; only the leader touches it.
-#[derive(Clone, Copy, Debug)]
+/// What the writer knows of the ends of the logs; only the leader touches it.
+#[derive(Clone, Debug)]
 pub(crate) struct Tail {
     pub(crate) version: Version,
-    pub(crate) totals: Totals,
+    /// By shard.
+    pub(crate) logs: Vec<LogTail>,
     pub(crate) point: Option<CommitPoint>,
+}
+
+/// The end of one shard's log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogTail {
+    pub(crate) totals: Totals,
+    /// The version of its last command.
+    pub(crate) version: Version,
+}
+
+/// Where a group writes to.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) route: Route,
+    pub(crate) now_millis: u64,
 }
 
 /// What a batch not yet appended did to a key.
@@ -79,9 +100,7 @@ impl State for Overlay<'_> {
 
 /// A group being applied.
 pub(crate) struct Group<'a> {
-    shard: ShardId,
-    engine: &'a Engine,
-    now_millis: u64,
+    target: Target<'a>,
     tail: &'a mut Tail,
     overlay: Overlay<'a>,
     batch: Batch,
@@ -89,23 +108,20 @@ pub(crate) struct Group<'a> {
     results: Vec<Result<Applied, Error>>,
     /// Results from here on wait for the append of `batch`.
     unappended: usize,
+    /// The ends of the logs before `batch`.
+    appended_logs: Vec<LogTail>,
 }
 
 impl<'a> Group<'a> {
-    pub(crate) fn new(
-        shard: ShardId,
-        engine: &'a Engine,
-        now_millis: u64,
-        tail: &'a mut Tail,
-    ) -> Self {
+    pub(crate) fn new(target: Target<'a>, tail: &'a mut Tail) -> Self {
         let overlay = Overlay {
-            engine,
+            engine: target.engine,
             pending: FxHashMap::default(),
         };
+        let appended_logs = tail.logs.clone();
         Self {
-            shard,
-            engine,
-            now_millis,
+            appended_logs,
+            target,
             tail,
             overlay,
             batch: Batch::new(),
@@ -140,6 +156,8 @@ impl<'a> Group<'a> {
         {
             return Ok(repeated);
         }
+        let touched = command.participants(self.target.route);
+        self.must_exist(&touched)?;
         let Command {
             request,
             checks,
@@ -152,14 +170,12 @@ impl<'a> Group<'a> {
             Verdict::Effects(effects) => effects,
             Verdict::CheckFailed(index) => return Err(Error::CheckFailed { index }),
         };
-        let version = self.tail.version.advance(self.now_millis);
+        let version = self.tail.version.advance(self.target.now_millis);
         self.tail.version = version;
         for effect in effects {
             self.take(effect, version);
         }
-        if request.is_some() || !events.is_empty() {
-            self.log(version, request, &answer, events);
-        }
+        self.log(version, request, &answer, (touched.written, events));
         Ok(Applied {
             version,
             answer,
@@ -190,36 +206,73 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn log(&mut self, version: Version, request: Option<Request>, answer: &Bytes, events: Bytes) {
-        let logged = Logged {
-            before: self.tail.totals,
-            request,
-            answer: answer.clone(),
-            events,
-        };
-        let record = logged.encode();
-        self.tail.totals = logged.after(record.len());
-        let key = log_key(self.shard, version);
-        self.batch
-            .put(key.keyspace(), key.bytes(), &record, version);
-        if let Some(request) = request {
-            let key = request_key(self.shard, request.id);
-            let remembered = Remembered {
-                version,
-                fingerprint: request.fingerprint,
-            };
-            self.batch
-                .put(key.keyspace(), key.bytes(), &remembered.encode(), version);
-            self.requests
-                .insert(request.id, (request, version, answer.clone()));
+    /// Fails when a command touches a shard that the store does not have: its key is damaged.
+    fn must_exist(&self, touched: &Participants) -> Result<(), Error> {
+        let mut shards = touched.written.iter().chain(&touched.checked);
+        match shards.find(|shard| usize::from(shard.get()) >= self.tail.logs.len()) {
+            None => Ok(()),
+            Some(shard) => Err(Error::Corrupt {
+                file: "key of a command".to_string(),
+                offset: 0,
+                expected: format!("one of {} shards", self.tail.logs.len()),
+                got: format!("shard {shard}"),
+            }),
         }
+    }
+
+    /// Gives each shard its part of the command.
+    fn log(
+        &mut self,
+        version: Version,
+        request: Option<Request>,
+        answer: &Bytes,
+        (shards, mut events): (SmallVec<[ShardId; 2]>, Events),
+    ) {
+        for (place, shard) in shards.iter().enumerate() {
+            let request = request.filter(|_| place == 0);
+            let Some(log) = self.tail.logs.get_mut(usize::from(shard.get())) else {
+                continue;
+            };
+            let part = events.iter().position(|(of, _)| of == shard);
+            let logged = Logged {
+                before: log.totals,
+                parts: match shards.len() {
+                    1 => SmallVec::new(),
+                    _ => shards.clone(),
+                },
+                request,
+                answer: request.map_or_else(Bytes::new, |_| answer.clone()),
+                events: part.map_or_else(Bytes::new, |part| events.swap_remove(part).1),
+            };
+            let record = logged.encode();
+            log.totals = logged.after(record.len());
+            log.version = version;
+            let key = log_key(*shard, version);
+            self.batch
+                .put(key.keyspace(), key.bytes(), &record, version);
+            if let Some(request) = request {
+                self.remember(*shard, version, request, answer);
+            }
+        }
+    }
+
+    fn remember(&mut self, lead: ShardId, version: Version, request: Request, answer: &Bytes) {
+        let key = request_key(lead, request.id);
+        let remembered = Remembered {
+            version,
+            fingerprint: request.fingerprint,
+        };
+        self.batch
+            .put(key.keyspace(), key.bytes(), &remembered.encode(), version);
+        self.requests
+            .insert(request.id, (request, version, answer.clone()));
     }
 
     /// The first answer of a request that was applied before.
     fn repeated(&self, request: Request) -> Result<Option<Applied>, Error> {
         let (first, version, answer) = match self.requests.get(&request.id) {
             Some((first, version, answer)) => (*first, *version, answer.clone()),
-            None => match recall(self.shard, self.engine, request.id)? {
+            None => match recall(self.tail.logs.len(), self.target.engine, request.id)? {
                 None => return Ok(None),
                 Some(found) => found,
             },
@@ -240,12 +293,16 @@ impl<'a> Group<'a> {
             appended(self.tail.version);
         } else {
             let batch = std::mem::replace(&mut self.batch, Batch::new());
-            match self.engine.append(batch) {
+            match self.target.engine.append(batch) {
                 Ok(point) => {
                     self.tail.point = Some(point);
+                    self.appended_logs.clone_from(&self.tail.logs);
                     appended(self.tail.version);
                 }
-                Err(error) => self.fail_unappended(&Error::from(error)),
+                Err(error) => {
+                    self.tail.logs.clone_from(&self.appended_logs);
+                    self.fail_unappended(&Error::from(error));
+                }
             }
             self.overlay.pending.clear();
             self.requests.clear();
@@ -262,26 +319,31 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What is remembered of a request: its identity, the version of its command and its answer.
+/// What is remembered of a request: its identity, the version of its command and its answer. Only
+/// the lead of a command remembers it, and nobody can know which that was.
 pub(crate) fn recall(
-    shard: ShardId,
+    shards: usize,
     engine: &Engine,
     id: RequestId,
 ) -> Result<Option<(Request, Version, Bytes)>, Error> {
-    let key = request_key(shard, id);
-    let Some(record) = engine.get(key.keyspace(), key.bytes(), Version::MAX)? else {
-        return Ok(None);
-    };
-    let remembered =
-        Remembered::decode(&record.value).map_err(|flaw| Error::malformed(&key, &flaw))?;
-    let key = log_key(shard, remembered.version);
-    let Some(record) = engine.get(key.keyspace(), key.bytes(), Version::MAX)? else {
-        return Ok(None);
-    };
-    let logged = Logged::decode(&record.value).map_err(|flaw| Error::malformed(&key, &flaw))?;
-    let request = Request {
-        id,
-        fingerprint: remembered.fingerprint,
-    };
-    Ok(Some((request, remembered.version, logged.answer)))
+    let shards = (0..u16::try_from(shards).unwrap_or(u16::MAX)).map(ShardId::new);
+    for shard in shards {
+        let key = request_key(shard, id);
+        let Some(record) = engine.get(key.keyspace(), key.bytes(), Version::MAX)? else {
+            continue;
+        };
+        let remembered =
+            Remembered::decode(&record.value).map_err(|flaw| Error::malformed(&key, &flaw))?;
+        let key = log_key(shard, remembered.version);
+        let Some(record) = engine.get(key.keyspace(), key.bytes(), Version::MAX)? else {
+            continue;
+        };
+        let logged = Logged::decode(&record.value).map_err(|flaw| Error::malformed(&key, &flaw))?;
+        let request = Request {
+            id,
+            fingerprint: remembered.fingerprint,
+        };
+        return Ok(Some((request, remembered.version, logged.answer)));
+    }
+    Ok(None)
 }

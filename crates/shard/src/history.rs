@@ -1,10 +1,9 @@
-//! Reading the command log: the change feed.
+//! Reading the command logs: the change feed.
 
-use crate::record::{Logged, decode_floor, floor_key, log_key, version_of};
-use crate::{Error, Shard};
-use bytes::Bytes;
-use nokv_engine::{Direction, KeyRange};
-use nokv_types::{RequestId, Version};
+use crate::merged::{Merged, Part};
+use crate::record::{Floor, floor_key};
+use crate::{Error, Events, Shards};
+use nokv_types::{RequestId, ShardId, Version};
 
 /// One change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,8 +12,8 @@ pub struct LogRecord {
     pub version: Version,
     /// Its request, where it had one.
     pub request: Option<RequestId>,
-    /// What it announced.
-    pub events: Bytes,
+    /// What it announced, by shard.
+    pub events: Events,
 }
 
 /// A part of the log.
@@ -26,32 +25,48 @@ pub struct LogPage {
     pub through: Version,
 }
 
-impl Shard {
-    /// Up to `limit` changes after `after`, in commit order; `None` when some of them are no longer
-    /// retained.
+impl Shards {
+    /// Up to `limit` changes after `after` in all shards, in commit order; `None` when some of them
+    /// are no longer retained.
     ///
     /// **Guarantees**: without a gap: the pages of a reader that continues at `through` hold each
-    /// change exactly once.
+    /// change exactly once, with its parts in all shards.
     pub fn log_after(&self, after: Version, limit: usize) -> Result<Option<LogPage>, Error> {
+        self.page(self.ids(), after, limit)
+    }
+
+    /// The same of one shard: the parts that commands have in it.
+    pub fn log_of(
+        &self,
+        shard: ShardId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Option<LogPage>, Error> {
+        self.page(std::iter::once(shard), after, limit)
+    }
+
+    fn page(
+        &self,
+        shards: impl Iterator<Item = ShardId> + Clone,
+        after: Version,
+        limit: usize,
+    ) -> Result<Option<LogPage>, Error> {
         let now = self.read_version();
         let mut records = Vec::new();
-        let start = log_key(self.id(), after.next());
-        let end = log_key(self.id(), Version::MAX);
-        let range = KeyRange::between(start.bytes(), end.bytes());
-        let scan = self
-            .engine()
-            .scan(start.keyspace(), range, now, Direction::Forward)?;
         let mut through = now.max(after);
-        for item in scan {
-            let (key, record) = item?;
-            let flaw = |flaw| Error::malformed(&start, &flaw);
-            let version = version_of(&key).map_err(flaw)?;
-            let logged = Logged::decode(&record.value).map_err(flaw)?;
-            let request = logged.request.map(|request| request.id);
+        let range = (after, Version::MAX.previous());
+        for item in Merged::new(self.engine(), shards.clone(), range, now)? {
+            let (version, parts) = item?;
+            let request = parts.iter().find_map(|part| part.logged.request);
+            let announced = parts
+                .into_iter()
+                .filter(|part| !part.logged.events.is_empty());
             records.push(LogRecord {
                 version,
-                request,
-                events: logged.events,
+                request: request.map(|request| request.id),
+                events: announced
+                    .map(|Part { shard, logged, .. }| (shard, logged.events))
+                    .collect(),
             });
             if records.len() >= limit {
                 through = version;
@@ -60,22 +75,33 @@ impl Shard {
         }
         // Asked after the scan: a trim that ran meanwhile has raised it before it took anything
         // away.
-        let gapless = after >= self.log_floor()?;
-        Ok(gapless.then_some(LogPage { records, through }))
-    }
-
-    /// The version up to which changes have been forgotten: the earliest cursor that can still be
-    /// resumed.
-    pub fn log_floor(&self) -> Result<Version, Error> {
-        let key = floor_key(self.id());
-        match self
-            .engine()
-            .get(key.keyspace(), key.bytes(), Version::MAX)?
-        {
-            None => Ok(Version::ZERO),
-            Some(record) => {
-                decode_floor(&record.value).map_err(|flaw| Error::malformed(&key, &flaw))
+        for shard in shards {
+            if after < self.floor_of(shard)?.version {
+                return Ok(None);
             }
         }
+        Ok(Some(LogPage { records, through }))
+    }
+
+    /// The version up to which changes have been forgotten in some shard: the earliest cursor that
+    /// can still be resumed.
+    pub fn log_floor(&self) -> Result<Version, Error> {
+        let mut floor = Version::ZERO;
+        for shard in self.ids() {
+            floor = floor.max(self.floor_of(shard)?.version);
+        }
+        Ok(floor)
+    }
+
+    pub(crate) fn floor_of(&self, shard: ShardId) -> Result<Floor, Error> {
+        read_floor(self.engine(), shard)
+    }
+}
+
+pub(crate) fn read_floor(engine: &nokv_engine::Engine, shard: ShardId) -> Result<Floor, Error> {
+    let key = floor_key(shard);
+    match engine.get(key.keyspace(), key.bytes(), Version::MAX)? {
+        None => Ok(Floor::default()),
+        Some(record) => Floor::decode(&record.value).map_err(|flaw| Error::malformed(&key, &flaw)),
     }
 }

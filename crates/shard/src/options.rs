@@ -1,6 +1,6 @@
 //! What an operator may choose.
 
-/// Options of a shard.
+/// Options of a store's shards: limits of all their logs together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// How long change records are kept, milliseconds: how far back a watch can resume.

@@ -1,15 +1,20 @@
-//! Forgetting the log's oldest part, and the requests in it.
+//! Forgetting the oldest part of the logs, and the requests in it.
+//!
+//! The limits are those of the store, and what is oldest in all logs together goes first: a shard
+//! that is written much may keep more than one that is not.
 //!
 //! Invariants:
-//! - the floor is raised in the same command that deletes what lies below it;
+//! - the floor of a shard is raised in the same command that deletes what lies below it, and keeps
+//!   the totals of what went;
 //! - a request is forgotten before or with the record that holds its answer;
-//! - one round touches at most `limit` records, however long the log.
+//! - one round touches at most `limit` commands, however long the logs.
 
-use crate::record::{Logged, encode_floor, floor_key, log_key, request_key, version_of};
-use crate::{Command, Durability, Error, Shard, Write};
+use crate::merged::{Merged, Parts};
+use crate::record::{Floor, Totals, floor_key, log_key, request_key};
+use crate::{Command, Durability, Error, Shards, Write};
 use bytes::Bytes;
-use nokv_engine::{Direction, KeyRange};
-use nokv_types::Version;
+use nokv_types::{ShardId, Version};
+use std::collections::BTreeMap;
 
 /// What a round of trimming did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,9 +25,14 @@ pub struct Trimmed {
     pub more: bool,
 }
 
-impl Shard {
-    /// Forgets what is over the limits of the [`crate::Options`], at most `limit` change records of
-    /// it.
+/// A walk from the oldest command on, with what is retained from where it is.
+struct Oldest {
+    commands: Merged,
+    retained: Totals,
+}
+
+impl Shards {
+    /// Forgets what is over the limits of the [`crate::Options`], at most `limit` commands of it.
     ///
     /// **Concurrency**: callers take turns.
     pub fn trim(&self, limit: usize) -> Result<Trimmed, Error> {
@@ -32,11 +42,10 @@ impl Shard {
         let mut trimmed = Trimmed::default();
         let start = floor.max(*forgotten);
         let through = self.forget_requests(start, limit, &mut writes, &mut trimmed)?;
-        let raised = self.over_limit(floor, through, limit, &mut trimmed)?;
-        if raised > floor {
-            let start = log_key(self.id(), Version::ZERO);
-            let end = log_key(self.id(), raised.next());
-            writes.push(Write::Put(floor_key(self.id()), encode_floor(raised)));
+        for (shard, raised) in self.over_limit((floor, through), limit, &mut trimmed)? {
+            let start = log_key(shard, Version::ZERO);
+            let end = log_key(shard, raised.version.next());
+            writes.push(Write::Put(floor_key(shard), raised.encode()));
             writes.push(Write::DeleteRange {
                 keyspace: start.keyspace(),
                 start: Bytes::copy_from_slice(start.bytes()),
@@ -65,14 +74,18 @@ impl Shard {
         writes: &mut Vec<Write>,
         trimmed: &mut Trimmed,
     ) -> Result<Version, Error> {
-        let (options, totals) = (self.options(), self.totals());
+        let options = self.options();
         let age = self.age(options.dedupe_ms.min(options.log_ms));
         let mut through = start;
-        for (step, item) in self.logged(start, Version::MAX)?.enumerate() {
-            let (version, logged) = item?;
+        let mut oldest = self.oldest((start, Version::MAX))?;
+        for step in 0.. {
+            let retained = oldest.retained;
+            let Some((version, parts)) = oldest.next()? else {
+                break;
+            };
             let over = version < age
-                || totals.requests.saturating_sub(logged.before.requests) > options.dedupe_count
-                || totals.bytes.saturating_sub(logged.before.bytes) > options.log_bytes;
+                || retained.requests > options.dedupe_count
+                || retained.bytes > options.log_bytes;
             if !over {
                 break;
             }
@@ -81,37 +94,43 @@ impl Shard {
                 break;
             }
             through = version;
-            if let Some(request) = logged.request {
-                writes.push(Write::Delete(request_key(self.id(), request.id)));
-                trimmed.requests += 1;
+            for part in parts {
+                if let Some(request) = part.logged.request {
+                    writes.push(Write::Delete(request_key(part.shard, request.id)));
+                    trimmed.requests += 1;
+                }
             }
         }
         Ok(through)
     }
 
-    /// How far the floor of the log can be raised from `floor`, at most to `through`.
+    /// How far the floors can be raised from `floor`, at most to `through`.
     fn over_limit(
         &self,
-        floor: Version,
-        through: Version,
+        (floor, through): (Version, Version),
         limit: usize,
         trimmed: &mut Trimmed,
-    ) -> Result<Version, Error> {
-        let (options, totals) = (self.options(), self.totals());
+    ) -> Result<BTreeMap<ShardId, Floor>, Error> {
+        let options = self.options();
         let age = self.age(options.log_ms);
-        let mut raised = floor;
-        for (step, item) in self.logged(floor, through)?.enumerate() {
-            let (version, logged) = item?;
-            let over = version < age
-                || totals.bytes.saturating_sub(logged.before.bytes) > options.log_bytes;
-            if !over {
+        let mut raised = BTreeMap::new();
+        let mut oldest = self.oldest((floor, through))?;
+        for step in 0.. {
+            let retained = oldest.retained;
+            let Some((version, parts)) = oldest.next()? else {
+                break;
+            };
+            if version >= age && retained.bytes <= options.log_bytes {
                 break;
             }
             if step >= limit {
                 trimmed.more = true;
                 break;
             }
-            raised = version;
+            for part in parts {
+                let totals = part.logged.after(part.bytes);
+                raised.insert(part.shard, Floor { version, totals });
+            }
         }
         Ok(raised)
     }
@@ -120,22 +139,25 @@ impl Shard {
         Version::from_millis(self.now_millis().saturating_sub(millis))
     }
 
-    fn logged(
-        &self,
-        after: Version,
-        through: Version,
-    ) -> Result<impl Iterator<Item = Result<(Version, Logged), Error>>, Error> {
-        let start = log_key(self.id(), after.next());
-        let end = log_key(self.id(), through.next());
-        let range = KeyRange::between(start.bytes(), end.bytes());
-        let scan = self
-            .engine()
-            .scan(start.keyspace(), range, Version::MAX, Direction::Forward)?;
-        Ok(scan.map(move |item| {
-            let (key, record) = item?;
-            let flaw = |flaw| Error::malformed(&start, &flaw);
-            let version = version_of(&key).map_err(flaw)?;
-            Ok((version, Logged::decode(&record.value).map_err(flaw)?))
-        }))
+    fn oldest(&self, range: (Version, Version)) -> Result<Oldest, Error> {
+        let commands = Merged::new(self.engine(), self.ids(), range, Version::MAX)?;
+        let mut retained = Totals::default();
+        for first in commands.firsts() {
+            let since = self.totals(first.shard).since(&first.logged.before);
+            retained.bytes = retained.bytes.saturating_add(since.bytes);
+            retained.requests = retained.requests.saturating_add(since.requests);
+        }
+        Ok(Oldest { commands, retained })
+    }
+}
+
+impl Oldest {
+    fn next(&mut self) -> Result<Option<(Version, Parts)>, Error> {
+        let next = self.commands.next().transpose()?;
+        for part in next.iter().flat_map(|(_, parts)| parts) {
+            let part = part.logged.after(part.bytes).since(&part.logged.before);
+            self.retained = self.retained.since(&part);
+        }
+        Ok(next)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{clock, key, open, put, request};
 use nokv_env::{Env, ManualClock};
-use nokv_shard::{Check, Command, Durability, Error, Options, Outcome, Shard};
+use nokv_shard::{Check, Command, Durability, Error, Options, Outcome, Shards};
 use nokv_types::Version;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,12 @@ fn requested(number: u64, fingerprint: u64, value: &[u8]) -> Command {
     }
 }
 
-fn events(shard: &Shard, after: Version) -> Vec<Vec<u8>> {
+fn events(shard: &Shards, after: Version) -> Vec<Vec<u8>> {
     let (mut after, mut events) = (after, Vec::new());
     loop {
         let page = shard.log_after(after, 3).expect("read").expect("retained");
-        events.extend(page.records.iter().map(|record| record.events.to_vec()));
+        let parts = page.records.iter().flat_map(|record| &record.events);
+        events.extend(parts.map(|(_, events)| events.to_vec()));
         if page.through == after || page.records.is_empty() {
             return events;
         }
@@ -93,7 +94,7 @@ fn the_feed_has_each_change_once_in_order_from_any_cursor() {
 }
 
 /// Trims in small rounds until all is done.
-fn trim(shard: &Shard) -> u64 {
+fn trim(shard: &Shards) -> u64 {
     let mut forgotten = 0;
     for _ in 0..1000 {
         let trimmed = shard.trim(3).expect("trimmed");
@@ -106,7 +107,7 @@ fn trim(shard: &Shard) -> u64 {
     panic!("trimming does not end");
 }
 
-fn filled(options: Options) -> (Shard, Arc<ManualClock>, Vec<Version>) {
+fn filled(options: Options) -> (Shards, Arc<ManualClock>, Vec<Version>) {
     let clock = clock();
     let shard = open(Env::memory(1), &clock, options);
     let versions = (0..20)

@@ -3,4 +3,5 @@
 mod failures;
 mod log;
 mod model;
+mod parts;
 mod support;

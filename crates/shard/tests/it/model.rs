@@ -5,7 +5,7 @@ use bytes::Bytes;
 use nokv_engine::{Direction, KeyRange};
 use nokv_env::Env;
 use nokv_shard::{
-    Add, AtZero, Change, Check, Command, Counter, Durability, Error, Key, Options, Shard, Write,
+    Add, AtZero, Change, Check, Command, Counter, Durability, Error, Key, Options, Shards, Write,
 };
 use nokv_types::Version;
 use proptest::prelude::*;
@@ -148,7 +148,7 @@ impl Model {
         None
     }
 
-    fn compare(&self, shard: &Shard, at: Version) {
+    fn compare(&self, shard: &Shards, at: Version) {
         let scan = |keyspace| {
             shard
                 .engine()

@@ -1,9 +1,9 @@
-//! A shard in memory, and short ways to say things.
+//! Shards in memory, and short ways to say things.
 
 use bytes::Bytes;
 use nokv_engine::{Engine, Keyspace};
 use nokv_env::{Clock, Env, ManualClock};
-use nokv_shard::{Command, Key, Options, Request, Shard, Slot, Write};
+use nokv_shard::{Command, Key, Options, Request, Shards, Slot, Write};
 use nokv_types::{RequestId, ShardId};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) fn request(number: u64, fingerprint: u64) -> Request {
 pub(crate) fn put(number: u8, value: &[u8]) -> Command {
     Command {
         writes: vec![Write::Put(key(number), Bytes::copy_from_slice(value))],
-        events: Bytes::copy_from_slice(value),
+        events: smallvec::smallvec![(place(&key(number)), Bytes::copy_from_slice(value))],
         answer: Bytes::copy_from_slice(value),
         ..Command::default()
     }
@@ -46,7 +46,20 @@ pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(clock)
 }
 
-pub(crate) fn open(env: Env, clock: &Arc<ManualClock>, options: Options) -> Shard {
+/// How many shards tests have.
+pub(crate) const SHARDS: u16 = 4;
+
+/// Where keys are: three values to a shard, counters behind them.
+pub(crate) fn place(key: &Key) -> ShardId {
+    let number = u16::from(key.bytes().last().copied().unwrap_or(0));
+    ShardId::new(match key.keyspace() == DATA {
+        true if key.bytes().len() > 1 => number / 3 % SHARDS,
+        true => 0,
+        false => 2 + number % 2,
+    })
+}
+
+pub(crate) fn open(env: Env, clock: &Arc<ManualClock>, options: Options) -> Shards {
     let env = Env {
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         ..env
@@ -56,5 +69,5 @@ pub(crate) fn open(env: Env, clock: &Arc<ManualClock>, options: Options) -> Shar
         Path::new("/shard"),
         nokv_engine::Options::default(),
     );
-    Shard::open(&env, engine.expect("opens"), ShardId::new(3), options).expect("opens")
+    Shards::open(&env, engine.expect("opens"), (SHARDS, place), options).expect("opens")
 }

@@ -1,4 +1,8 @@
-//! The handle of a shard: execute commands, read at versions.
+//! The handle of a store's shards: execute commands, read at versions.
+//!
+//! One engine and one writer carry all shards of a store, so a command over several of them is one
+//! batch, and versions order the commands of all. What belongs to one shard is its range of keys,
+//! its log and its position: were it a group of replicas of its own, it would move as it is.
 //!
 //! Invariants:
 //! - versions are assigned in log order inside the leader's turn, when everything that the command
@@ -11,28 +15,45 @@
 //! - after `OutcomeUnknown` no write is accepted: what is on disk is known only after reopening.
 
 use crate::combiner::Combiner;
-use crate::group::{Group, Tail, recall};
-use crate::record::{Logged, Totals, log_key};
-use crate::{Applied, Command, Error, Options, Request};
+use crate::group::{Group, LogTail, Tail, Target, recall};
+use crate::history::read_floor;
+use crate::load::Load;
+use crate::record::{Logged, Totals, log_prefix, version_of};
+use crate::{Applied, Command, Error, Options, Request, Route};
 use nokv_engine::{CommitPoint, Direction, Durability, Engine, KeyRange};
 use nokv_env::{Clock, Env};
 use nokv_types::{ShardId, Version};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A command log and its state.
+/// Most shards of a store: a request is looked up in each, and moving a directory writes to each.
+pub const SHARDS_MAX: u16 = 256;
+
+/// The command logs of a store and their state.
 ///
 /// **Concurrency**: any thread may call anything; reads never wait for the writer. Cloning shares.
 #[derive(Clone)]
-pub struct Shard {
+pub struct Shards {
     inner: Arc<Inner>,
 }
 
+/// How far a shard is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Position {
+    /// Commands that it has ever applied: the number of the last one.
+    pub commands: u64,
+    /// The version of that command.
+    pub version: Version,
+    /// Bytes of change records ever written to its log.
+    pub log_bytes: u64,
+}
+
 struct Inner {
-    id: ShardId,
     engine: Engine,
+    route: Route,
+    count: AtomicU16,
     clock: Arc<dyn Clock>,
     options: Options,
     combiner: Combiner<Vec<Command>, Answers>,
@@ -43,6 +64,7 @@ struct Inner {
     moved: Condvar,
     /// Up to which version requests are forgotten; whoever trims holds it.
     forgotten: Mutex<Version>,
+    load: Mutex<Load>,
 }
 
 /// The results of one call's commands, and what to sync for them.
@@ -51,20 +73,28 @@ struct Answers {
     point: Option<CommitPoint>,
 }
 
-impl Shard {
-    /// Opens the shard `id` over an engine that nobody else writes to.
+impl Shards {
+    /// Opens the first `count` shards over an engine that nobody else writes to. `route` says which
+    /// of them a key belongs to.
     ///
-    /// **Errors**: `Corrupt` when the end of the log can't be read.
-    pub fn open(env: &Env, engine: Engine, id: ShardId, options: Options) -> Result<Self, Error> {
+    /// **Errors**: `Corrupt` when the end of a log can't be read; `TooLarge` for a count over
+    /// [`SHARDS_MAX`].
+    pub fn open(
+        env: &Env,
+        engine: Engine,
+        (count, route): (u16, Route),
+        options: Options,
+    ) -> Result<Self, Error> {
         let version = engine.last_version();
         let tail = Tail {
             version,
-            totals: last_totals(&engine, id)?,
+            logs: Vec::new(),
             point: None,
         };
         let inner = Inner {
-            id,
             engine,
+            route,
+            count: AtomicU16::new(0),
             clock: Arc::clone(&env.clock),
             options,
             combiner: Combiner::new(),
@@ -74,10 +104,64 @@ impl Shard {
             applied: Mutex::new(version),
             moved: Condvar::new(),
             forgotten: Mutex::new(Version::ZERO),
+            load: Mutex::default(),
         };
-        Ok(Self {
+        let shards = Self {
             inner: Arc::new(inner),
-        })
+        };
+        shards.grow(count.max(1))?;
+        Ok(shards)
+    }
+
+    /// Has commands find the first `count` shards. There may be more already; none ever goes.
+    ///
+    /// **Errors**: `TooLarge` for a count over [`SHARDS_MAX`]; `Corrupt` as [`Self::open`].
+    pub fn grow(&self, count: u16) -> Result<(), Error> {
+        if count > SHARDS_MAX {
+            return Err(Error::TooLarge(format!(
+                "a store has at most {SHARDS_MAX} shards, not {count}"
+            )));
+        }
+        let mut tail = self.inner.tail.lock();
+        for number in self.count()..count {
+            let log = last_of_log(&self.inner.engine, ShardId::new(number))?;
+            tail.logs.push(log);
+        }
+        self.inner.load.lock().count(&tail.logs, self.now_millis());
+        self.inner.count.fetch_max(count, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn count(&self) -> u16 {
+        self.inner.count.load(Ordering::Acquire)
+    }
+
+    /// The shards.
+    pub fn ids(&self) -> impl Iterator<Item = ShardId> + Clone + use<> {
+        (0..self.count()).map(ShardId::new)
+    }
+
+    /// How far a shard is.
+    ///
+    /// **Concurrency**: waits for the group being applied.
+    #[must_use]
+    pub fn position(&self, shard: ShardId) -> Position {
+        let tail = self.inner.tail.lock();
+        let log = tail.logs.get(usize::from(shard.get()));
+        let log = log.copied().unwrap_or_default();
+        Position {
+            commands: log.totals.commands,
+            version: log.version,
+            log_bytes: log.totals.bytes,
+        }
+    }
+
+    /// The shard that was written to least lately.
+    #[must_use]
+    pub fn least_loaded(&self) -> ShardId {
+        self.inner.load.lock().least()
     }
 
     /// Applies a command.
@@ -165,7 +249,7 @@ impl Shard {
     /// longer ago than is remembered. **Errors**: `RequestReused` when the id was used for
     /// something else.
     pub fn first_answer(&self, request: Request) -> Result<Option<Applied>, Error> {
-        match recall(self.inner.id, &self.inner.engine, request.id)? {
+        match recall(usize::from(self.count()), &self.inner.engine, request.id)? {
             None => Ok(None),
             Some((first, ..)) if first.fingerprint != request.fingerprint => {
                 Err(Error::RequestReused)
@@ -178,16 +262,10 @@ impl Shard {
         }
     }
 
-    /// The engine, for reads. Writing to it past the shard breaks the log.
+    /// The engine, for reads. Writing to it past the shards breaks their logs.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
-    }
-
-    /// The number of the shard.
-    #[must_use]
-    pub fn id(&self) -> ShardId {
-        self.inner.id
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -202,8 +280,10 @@ impl Shard {
         self.inner.clock.now_millis()
     }
 
-    pub(crate) fn totals(&self) -> Totals {
-        self.inner.tail.lock().totals
+    pub(crate) fn totals(&self, shard: ShardId) -> Totals {
+        let tail = self.inner.tail.lock();
+        let log = tail.logs.get(usize::from(shard.get()));
+        log.map_or_else(Totals::default, |log| log.totals)
     }
 
     fn run(&self, calls: Vec<Vec<Command>>) -> Vec<Answers> {
@@ -214,12 +294,12 @@ impl Shard {
                 .visible
                 .store(version.as_u64(), Ordering::Release);
         };
-        let mut group = Group::new(
-            self.inner.id,
-            &self.inner.engine,
-            self.now_millis(),
-            &mut tail,
-        );
+        let target = Target {
+            engine: &self.inner.engine,
+            route: self.inner.route,
+            now_millis: self.now_millis(),
+        };
+        let mut group = Group::new(target, &mut tail);
         for command in calls.into_iter().flatten() {
             group.add(command, &appended);
         }
@@ -231,6 +311,10 @@ impl Shard {
             let _refusal = self.refuse(error);
         }
         let point = tail.point;
+        if tail.logs.len() > 1 {
+            let mut load = self.inner.load.lock();
+            load.count(&tail.logs, target.now_millis);
+        }
         drop(tail);
         self.announce();
         let mut results = results.into_iter();
@@ -258,7 +342,7 @@ impl Shard {
     /// Remembers a failure after which no write is accepted.
     fn refuse(&self, error: Error) -> Error {
         if matches!(error, Error::OutcomeUnknown(_)) {
-            tracing::error!(shard = self.inner.id.get(), %error, "shard refuses writes until reopened");
+            tracing::error!(%error, "the shards refuse writes until reopened");
             self.inner
                 .refused
                 .lock()
@@ -275,18 +359,22 @@ fn broken() -> Error {
     )
 }
 
-/// The totals after the last change record.
-fn last_totals(engine: &Engine, id: ShardId) -> Result<Totals, Error> {
-    let key = log_key(id, Version::ZERO);
-    let prefix = key.bytes().get(..2).unwrap_or_default();
-    let range = KeyRange::prefix(prefix);
+/// Where a log ends: at its last record, or where the last one that was dropped ended.
+fn last_of_log(engine: &Engine, shard: ShardId) -> Result<LogTail, Error> {
+    let key = log_prefix(shard);
+    let range = KeyRange::prefix(key.bytes());
     let mut scan = engine.scan(key.keyspace(), range, Version::MAX, Direction::Reverse)?;
-    match scan.next().transpose()? {
-        None => Ok(Totals::default()),
-        Some((_, record)) => {
-            let logged =
-                Logged::decode(&record.value).map_err(|flaw| Error::malformed(&key, &flaw))?;
-            Ok(logged.after(record.value.len()))
-        }
-    }
+    let Some((log_key, record)) = scan.next().transpose()? else {
+        let floor = read_floor(engine, shard)?;
+        return Ok(LogTail {
+            totals: floor.totals,
+            version: floor.version,
+        });
+    };
+    let flaw = |flaw| Error::malformed(&key, &flaw);
+    let logged = Logged::decode(&record.value).map_err(flaw)?;
+    Ok(LogTail {
+        totals: logged.after(record.value.len()),
+        version: version_of(&log_key).map_err(flaw)?,
+    })
 }

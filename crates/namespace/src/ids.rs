@@ -9,10 +9,10 @@
 //!   directory with attributes reads neighbouring keys.
 
 use crate::failure::from_shard;
-use crate::records::system;
+use crate::records::{shard, system};
 use nokv_engine::Engine;
-use nokv_shard::{Check, Command, Durability, Error, Key, Shard, Write};
-use nokv_types::{Failure, NodeId, Reason, SessionId, Version};
+use nokv_shard::{Check, Command, Durability, Error, Key, Shards, Write};
+use nokv_types::{Failure, NodeId, Reason, SessionId, ShardId, Version};
 use parking_lot::Mutex;
 
 /// Ids reserved at a time: at 150,000 creates a second, two syncs a second.
@@ -60,9 +60,9 @@ impl Sequence {
     }
 
     /// The next `count` numbers.
-    fn take(&mut self, shard: &Shard, count: u64) -> Result<Range, Failure> {
+    fn take(&mut self, shards: &Shards, count: u64) -> Result<Range, Failure> {
         if self.range.end - self.range.next < count {
-            self.range = self.reserve(shard)?;
+            self.range = self.reserve(shards)?;
         }
         let next = self.range.next;
         self.range.next += count;
@@ -72,9 +72,9 @@ impl Sequence {
         })
     }
 
-    fn reserve(&self, shard: &Shard) -> Result<Range, Failure> {
+    fn reserve(&self, shards: &Shards) -> Result<Range, Failure> {
         for _ in 0..RESERVE_ATTEMPTS_MAX {
-            let (next, check) = match read(shard.engine(), &self.key)? {
+            let (next, check) = match read(shards.engine(), &self.key)? {
                 None => (self.first, Check::Absent(self.key.clone())),
                 Some((next, version)) => (next, Check::UnchangedSince(self.key.clone(), version)),
             };
@@ -85,7 +85,7 @@ impl Sequence {
                 writes,
                 ..Command::default()
             };
-            match shard.execute(command, Durability::Synced) {
+            match shards.execute(command, Durability::Synced) {
                 Ok(_) => return Ok(Range { next, end }),
                 Err(Error::CheckFailed { .. }) => {}
                 Err(error) => return Err(from_shard(error)),
@@ -113,18 +113,26 @@ pub(crate) fn read(engine: &Engine, key: &Key) -> Result<Option<(u64, Version)>,
     }
 }
 
+/// Neighbouring numbers for the children of one directory in one shard.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    of: (NodeId, ShardId),
+    range: Range,
+}
+
 /// Gives node and session ids.
 pub(crate) struct Ids {
-    nodes: Mutex<Sequence>,
+    /// By shard.
+    nodes: Mutex<Vec<Sequence>>,
     sessions: Mutex<Sequence>,
-    runs: Vec<Mutex<(NodeId, Range)>>,
+    runs: Vec<Mutex<Run>>,
 }
 
 impl Ids {
     /// `salt` distinguishes the session ids of a new store; an existing one keeps its own.
     pub(crate) fn new(salt: u64) -> Self {
         Self {
-            nodes: Mutex::new(Sequence::new(system::nodes(), 1)),
+            nodes: Mutex::default(),
             sessions: Mutex::new(Sequence::new(
                 system::sessions(),
                 (salt << SESSION_BITS) | 1,
@@ -133,37 +141,57 @@ impl Ids {
         }
     }
 
-    /// A node id near the other children of `directory`.
-    pub(crate) fn node(&self, shard: &Shard, directory: NodeId) -> Result<NodeId, Failure> {
+    /// A node id in a shard, near the other children that `directory` has there.
+    pub(crate) fn node(
+        &self,
+        shards: &Shards,
+        directory: NodeId,
+        shard: ShardId,
+    ) -> Result<NodeId, Failure> {
         // Multiplicative hashing: the directories in use at a time have neighbouring ids
         // themselves.
-        let hash = directory.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let number = directory.as_u64() ^ u64::from(shard.get());
+        let hash = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let slot = usize::try_from(hash).unwrap_or(0) % RUN_COUNT;
         let run = self
             .runs
             .get(slot)
             .expect("the slot is taken modulo the number of runs");
         let mut run = run.lock();
-        if run.0 == directory
-            && let Some(number) = run.1.take()
+        if run.of == (directory, shard)
+            && let Some(number) = run.range.take()
         {
-            return Ok(NodeId::new(shard.id(), number));
+            return Ok(NodeId::new(shard, number));
         }
-        let mut range = self.nodes.lock().take(shard, RUN_IDS)?;
+        let mut range = self.run_of(shards, shard)?;
         let number = range.take().expect("a fresh run has ids");
-        *run = (directory, range);
-        Ok(NodeId::new(shard.id(), number))
+        *run = Run {
+            of: (directory, shard),
+            range,
+        };
+        Ok(NodeId::new(shard, number))
+    }
+
+    fn run_of(&self, shards: &Shards, shard: ShardId) -> Result<Range, Failure> {
+        let mut nodes = self.nodes.lock();
+        let index = usize::from(shard.get());
+        while nodes.len() <= index {
+            let next = u16::try_from(nodes.len()).unwrap_or(u16::MAX);
+            nodes.push(Sequence::new(shard::nodes(ShardId::new(next)), 1));
+        }
+        let sequence = nodes.get_mut(index).expect("made above");
+        sequence.take(shards, RUN_IDS)
     }
 
     /// Whether a session id was given, now or before the store was opened.
     pub(crate) fn session_was_given(
         &self,
-        shard: &Shard,
+        shards: &Shards,
         session: SessionId,
     ) -> Result<bool, Failure> {
         let sessions = self.sessions.lock();
         let next = match sessions.range.end {
-            0 => read(shard.engine(), &sessions.key)?.map_or(0, |(next, _)| next),
+            0 => read(shards.engine(), &sessions.key)?.map_or(0, |(next, _)| next),
             _ => sessions.range.next,
         };
         let salt = |id: u64| id >> SESSION_BITS;
@@ -171,7 +199,7 @@ impl Ids {
     }
 
     /// A session id.
-    pub(crate) fn session(&self, shard: &Shard) -> Result<SessionId, Failure> {
-        Ok(SessionId::new(self.sessions.lock().take(shard, 1)?.next))
+    pub(crate) fn session(&self, shards: &Shards) -> Result<SessionId, Failure> {
+        Ok(SessionId::new(self.sessions.lock().take(shards, 1)?.next))
     }
 }

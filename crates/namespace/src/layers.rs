@@ -13,7 +13,7 @@ use crate::records::branch::{self, BranchRecord, FormerBase};
 use crate::records::pin::{self, PinOwner};
 use bytes::Bytes;
 use nokv_engine::{Direction, Engine, KeyRange};
-use nokv_shard::{Command, Durability, Key, Shard, Write};
+use nokv_shard::{Command, Durability, Key, Shards, Write};
 use nokv_types::{BranchId, Failure, Reason, Version};
 use quick_cache::sync::Cache;
 use smallvec::SmallVec;
@@ -132,12 +132,12 @@ pub(crate) fn missing(branch: BranchId) -> Failure {
 }
 
 /// Pins every base that has no pin: a merge learns the version that it pins only when it is done.
-pub(crate) fn pin_bases(shard: &Shard) -> Result<(), Failure> {
-    let at = shard.read_version();
+pub(crate) fn pin_bases(shards: &Shards) -> Result<(), Failure> {
+    let at = shards.read_version();
     let mut writes = Vec::new();
     for prefix in [branch::LIVE, branch::FORMER] {
         let range = KeyRange::prefix(prefix);
-        let scan = shard
+        let scan = shards
             .engine()
             .scan(branch::KEYSPACE, range, at, Direction::Forward)
             .map_err(from_engine)?;
@@ -153,7 +153,7 @@ pub(crate) fn pin_bases(shard: &Shard) -> Result<(), Failure> {
                 false => FormerBase::decode(&found.value).map_err(flaw)?.base,
             };
             let pin = pin::key(base, PinOwner::Branch(id));
-            let engine = shard.engine();
+            let engine = shards.engine();
             let pinned = engine.get(pin.keyspace(), pin.bytes(), at);
             if pinned.map_err(from_engine)?.is_none() {
                 writes.push(Write::Put(pin, Bytes::new()));
@@ -167,17 +167,17 @@ pub(crate) fn pin_bases(shard: &Shard) -> Result<(), Failure> {
         writes,
         ..Command::default()
     };
-    let applied = shard.execute(command, Durability::Synced);
+    let applied = shards.execute(command, Durability::Synced);
     applied.map(drop).map_err(from_shard)
 }
 
 /// Pins the base that a merge gave a branch.
-pub(crate) fn pin_base(shard: &Shard, id: BranchId, base: Version) -> Result<(), Failure> {
+pub(crate) fn pin_base(shards: &Shards, id: BranchId, base: Version) -> Result<(), Failure> {
     let pin = pin::key(base, PinOwner::Branch(id));
     let command = Command {
         writes: vec![Write::Put(pin, Bytes::new())],
         ..Command::default()
     };
-    let applied = shard.execute(command, Durability::Buffered);
+    let applied = shards.execute(command, Durability::Buffered);
     applied.map(drop).map_err(from_shard)
 }

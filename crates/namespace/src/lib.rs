@@ -46,12 +46,12 @@ pub use api::{
 };
 pub use api::{BodyPart, Holder, ObjectUse, Reference, ReferenceCursor, ReferencePage, Relocation};
 pub use api::{
-    Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
-    Restored, Undone,
+    Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict, Placed,
+    Placement, Restored, ShardStatus, Undone,
 };
 pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use namespace::Namespace;
-pub use nokv_shard::Durability;
+pub use nokv_shard::{Durability, SHARDS_MAX};
 pub use operations::Feed;
 pub use operations::{
     SESSION_TTL_MS_MAX, SNAPSHOT_LEASE_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX,

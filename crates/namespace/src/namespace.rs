@@ -11,18 +11,19 @@
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
 use crate::layers::{self, Chains};
+use crate::operations::shards;
 use crate::paths::Paths;
 use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
 use crate::reader::Reader;
 use crate::records::answer::Answer;
-use crate::records::{MountRecord, MountState, pin, system};
+use crate::records::{MountRecord, MountState, pin, shard_of, system};
 use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Retention};
 use nokv_env::{Clock, Env};
-use nokv_shard::{Applied, Error, Key, Outcome, Request, Shard};
-use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, ShardId, Version};
+use nokv_shard::{Applied, Error, Key, Outcome, Request, Shards};
+use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, Version};
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct Namespace {
 }
 
 pub(crate) struct Inner {
-    pub(crate) shard: Shard,
+    pub(crate) shard: Shards,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: Options,
     pub(crate) ids: Ids,
@@ -95,7 +96,10 @@ impl Namespace {
 
     /// The same over an engine that is open already and that nobody else writes to.
     pub fn over(env: &Env, engine: Engine, options: Options) -> Result<Self, Failure> {
-        let shard = Shard::open(env, engine, ShardId::new(0), options.log).map_err(from_shard)?;
+        let count = shards::open_count(&engine, options.shards)?;
+        let shard = Shards::open(env, engine, (count, shard_of), options.log);
+        let shard = shard.map_err(from_shard)?;
+        shards::keep_count(&shard)?;
         let floor = ids::read(shard.engine(), &system::floor())?.map_or(0, |(floor, _)| floor);
         layers::pin_bases(&shard)?;
         let pins = read_pins(shard.engine())?;
@@ -187,7 +191,7 @@ impl Namespace {
         self.inner.floor.fetch_max(floor.as_u64(), Ordering::AcqRel);
     }
 
-    pub(crate) fn shard(&self) -> &Shard {
+    pub(crate) fn shard(&self) -> &Shards {
         &self.inner.shard
     }
 

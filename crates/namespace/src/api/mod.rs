@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`context`] (who asks, and of when), [`target`] (how things are named), [`node`]
 //! (what a lookup answers), [`change`] (what mutations take and answer), [`publish`], [`edit`],
-//! [`session`] (upload sessions and garbage), [`snapshot`], [`quota`], [`options`], [`check`].
+//! [`session`] (upload sessions and garbage), [`snapshot`], [`quota`], [`placement`] (shards),
+//! [`options`], [`check`].
 
 mod branch;
 mod change;
@@ -15,6 +16,7 @@ mod mount;
 mod node;
 mod objects;
 mod options;
+mod placement;
 mod publish;
 mod quota;
 mod session;
@@ -39,6 +41,7 @@ pub use objects::{
     BodyPart, Holder, ObjectUse, Reference, ReferenceCursor, ReferencePage, Relocation,
 };
 pub use options::Options;
+pub use placement::{Placed, Placement, ShardStatus};
 pub use publish::{
     Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published, ReplaceBody,
 };

@@ -9,7 +9,11 @@ pub struct Options {
     /// How long after expiry the blocks of an abandoned session are kept, so that an upload still
     /// on its way does not land after the sweep, milliseconds.
     pub session_grace_ms: u64,
-    /// The command log: what watches and repeated requests can go back to.
+    /// How many shards a new store gets; an existing one has as many as it has.
+    pub shards: u16,
+    /// Where directories of new mounts go.
+    pub placement: crate::Placement,
+    /// The command logs: what watches and repeated requests can go back to.
     pub log: nokv_shard::Options,
     /// The engine: sizes of memtable and cache, compression.
     pub engine: nokv_engine::Options,
@@ -27,6 +31,8 @@ impl Default for Options {
         Self {
             retention_ms: Self::RETENTION_MS_DEFAULT,
             session_grace_ms: Self::SESSION_GRACE_MS_DEFAULT,
+            shards: 1,
+            placement: crate::Placement::default(),
             log: nokv_shard::Options::default(),
             engine: nokv_engine::Options::default(),
         }

@@ -9,18 +9,17 @@
 //! - every command here is bounded, but for the range deletions, which are records of the engine.
 
 use crate::failure::{from_engine, from_shard, malformed};
+use crate::layers::Layer;
 use crate::pins::newest_within;
 use crate::plan::Plan;
 use crate::records::branch::{self, FormerBase};
 use crate::records::pin::{self, PinOwner};
-use crate::records::{
-    COUNTER, ENTRY, NAMES, NODE, NodeRecord, XATTR, branch_prefix, is_whiteout, spot_at,
-};
+use crate::records::{COUNTER, ENTRY, NAMES, NODE, NodeRecord, XATTR, is_whiteout, spot_at};
 use crate::spot::Spot;
 use crate::{Context, Namespace, Reclaimed};
 use bytes::Bytes;
 use nokv_engine::{Direction, KeyRange};
-use nokv_shard::{Check, Command, Durability, Error, Key, Write, prefix_end};
+use nokv_shard::{Check, Command, Durability, Error, Key, Write};
 use nokv_types::{BranchId, Failure, TimeNanos, Version};
 
 /// Node records of a removed branch taken apart by one command.
@@ -71,21 +70,15 @@ impl Namespace {
         let reader = self.newest_reader();
         let now = TimeNanos::new(self.inner.clock.now_nanos());
         let context = Context::new(self.default_mount(), now);
-        let prefix = branch_prefix(self.shard().id(), branch);
-        let scan = self
-            .engine()
-            .scan(
-                NODE,
-                KeyRange::prefix(prefix),
-                reader.at,
-                Direction::Forward,
-            )
-            .map_err(from_engine)?;
+        let layer = Layer {
+            branch,
+            at: reader.at,
+        };
         let root = Spot::live(nokv_types::NodeId::default(), branch, reader.at);
         let mut plan = Plan::new(reader, &context, root, self.shard(), &self.inner.ids);
         let mut taken = 0;
-        for item in scan.take(count) {
-            let (key, found) = item.map_err(from_engine)?;
+        for item in self.branch_records(NODE, layer)?.take(count) {
+            let (key, found) = item?;
             let key = Key::new(NODE, &key);
             let flaw = |flaw| malformed(&key, &flaw);
             if !is_whiteout(branch, &found.value) {
@@ -99,11 +92,9 @@ impl Namespace {
         }
         if taken < count {
             for keyspace in [ENTRY, XATTR, COUNTER, NAMES] {
-                plan.write(Write::DeleteRange {
-                    keyspace,
-                    start: Bytes::copy_from_slice(&prefix),
-                    end: prefix_end(&prefix).unwrap_or_default().into(),
-                });
+                for range in self.branch_ranges(keyspace, layer)? {
+                    plan.write(range);
+                }
             }
             plan.write(Write::Delete(branch::changes_key(branch)));
             plan.write(Write::Delete(branch::removed_key(branch)));

@@ -4,18 +4,17 @@
 //! the changes, not of what the branch shows.
 
 use super::check::Recount;
-use crate::failure::{from_engine, malformed};
+use crate::failure::malformed;
 use crate::layers::Layer;
 use crate::reader::Reader;
 use crate::records::branch::{self, BranchRecord};
 use crate::records::{
-    COUNTER, ENTRY, EntryRecord, NODE, NodeRecord, XATTR, branch_prefix, counter, is_whiteout,
-    spot_at,
+    COUNTER, ENTRY, EntryRecord, NODE, NodeRecord, XATTR, counter, is_whiteout, spot_at,
 };
 use crate::spot::{Child, Met, Spot};
 use crate::{Namespace, ProblemKind};
 use bytes::Bytes;
-use nokv_engine::{Direction, KeyRange, Keyspace, Record};
+use nokv_engine::{Keyspace, Record};
 use nokv_shard::codec::Malformed;
 use nokv_shard::{Counter, Key};
 use nokv_types::{BranchId, Failure, NodeId, Version};
@@ -90,18 +89,11 @@ impl Check<'_> {
 
     /// The records of the branch in one keyspace.
     fn own(&self, keyspace: Keyspace) -> Result<Vec<(Bytes, Record)>, Failure> {
-        let prefix = branch_prefix(self.namespace.shard().id(), self.root.branch);
-        let scan = self
+        let Spot { branch, at, .. } = self.root;
+        let records = self
             .namespace
-            .engine()
-            .scan(
-                keyspace,
-                KeyRange::prefix(prefix),
-                self.root.at,
-                Direction::Forward,
-            )
-            .map_err(from_engine)?;
-        scan.map(|item| item.map_err(from_engine)).collect()
+            .branch_records(keyspace, Layer { branch, at })?;
+        records.collect()
     }
 
     /// What the layers below show of a spot.

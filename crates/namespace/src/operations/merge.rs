@@ -13,7 +13,7 @@ use super::merge_plan::{Decision, Ends, ThreeWay, hangs_in, record, xattrs};
 use super::read::find_spot;
 use super::side::Side;
 use super::touched::Touched;
-use crate::failure::{from_engine, invalid, malformed};
+use crate::failure::{invalid, malformed};
 use crate::fingerprint::Fingerprint;
 use crate::layers::Layer;
 use crate::namespace::Turn;
@@ -22,13 +22,11 @@ use crate::reader::Reader;
 use crate::records::event::EventKind;
 use crate::records::{
     COUNTER, DirectoryPlace, ENTRY, Moment, NAMES, NODE, NodeRecord, ORPHAN, XATTR, branch,
-    branch_prefix, counter, is_whiteout, spot_at,
+    counter, is_whiteout, spot_at,
 };
 use crate::spot::{Child, Met, Spot};
 use crate::{Context, Follow, MergeOutcome, MergeRun, Merged, Namespace, OnConflict, Target};
-use bytes::Bytes;
-use nokv_engine::{Direction, KeyRange};
-use nokv_shard::{Check, Key, Write, prefix_end};
+use nokv_shard::{Check, Key, Write};
 use nokv_types::{BranchId, Failure, Name, NodeId, Reason, Version};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
@@ -105,18 +103,12 @@ impl Namespace {
             Some(_) => Check::UnchangedSince(changes.clone(), plan.reader.at),
         });
         plan.write(Write::Delete(changes));
-        let prefix = branch_prefix(self.shard().id(), id);
-        let scan = self
-            .engine()
-            .scan(
-                NODE,
-                KeyRange::prefix(prefix),
-                plan.reader.at,
-                Direction::Forward,
-            )
-            .map_err(from_engine)?;
-        for item in scan {
-            let (key, found) = item.map_err(from_engine)?;
+        let layer = Layer {
+            branch: id,
+            at: plan.reader.at,
+        };
+        for item in self.branch_records(NODE, layer)? {
+            let (key, found) = item?;
             if is_whiteout(id, &found.value) {
                 continue;
             }
@@ -127,11 +119,9 @@ impl Namespace {
             plan.bury(Spot::live(node, id, plan.reader.at), &record);
         }
         for keyspace in [NODE, ENTRY, XATTR, COUNTER, NAMES, ORPHAN] {
-            plan.write(Write::DeleteRange {
-                keyspace,
-                start: Bytes::copy_from_slice(&prefix),
-                end: prefix_end(&prefix).unwrap_or_default().into(),
-            });
+            for range in self.branch_ranges(keyspace, layer)? {
+                plan.write(range);
+            }
         }
         Ok(())
     }

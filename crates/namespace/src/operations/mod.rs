@@ -5,6 +5,7 @@
 
 mod attributes;
 mod branch_garbage;
+mod branch_records;
 mod branches;
 mod check;
 mod check_branches;
@@ -28,6 +29,7 @@ mod rename;
 mod replace_body;
 mod restore;
 mod sessions;
+pub(crate) mod shards;
 mod side;
 mod snapshots;
 mod touched;

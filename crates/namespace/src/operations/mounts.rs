@@ -3,11 +3,12 @@
 use crate::failure::from_shard;
 use crate::ids;
 use crate::namespace::DEFAULT_MOUNT;
+use crate::plan::choose_shard;
 use crate::records::orphan::{self, OrphanRecord};
-use crate::records::{MountRecord, MountState, NodeRecord, quota, snapshot, system};
-use crate::{Context, Mount, Namespace};
+use crate::records::{MountRecord, MountState, NodeRecord, quota, shard, snapshot, system};
+use crate::{Context, Mount, Namespace, Placement};
 use nokv_shard::{Check, Command, Durability, Error, Write};
-use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason, TimeNanos};
+use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason, ShardId, TimeNanos};
 
 /// Most times that retiring begins anew because a snapshot came.
 const RETIRE_ATTEMPTS_MAX: usize = 16;
@@ -94,7 +95,9 @@ impl Namespace {
             }
             // Paths that are known lead nowhere from now on.
             let _moving = self.inner.paths.moves.begin();
-            let applied = self.shard().execute(retirement(&mount), Durability::Synced);
+            let applied = self
+                .shard()
+                .execute(retirement(&mount, self.shard().count()), Durability::Synced);
             match applied {
                 Ok(_) => {
                     mounts.retain(|other| other.id != mount.id);
@@ -120,11 +123,14 @@ impl Namespace {
         let id = u32::try_from(number).map(MountId::new).map_err(|_| {
             Failure::new(Reason::TooLarge, "all mount ids of this store are used up")
         })?;
-        let root = self.inner.ids.node(self.shard(), NodeId::default())?;
+        let (placement, home) = (self.inner.options.placement, NodeId::default());
+        let shard = choose_shard(placement, self.shard(), (home, name.as_bytes()));
+        let root = self.inner.ids.node(self.shard(), home, shard)?;
         let record = MountRecord {
             root,
             name: name.to_string(),
             state: MountState::Live,
+            placement,
         };
         let directory = NodeRecord::new(
             NodeKind::Directory,
@@ -133,15 +139,20 @@ impl Namespace {
             context.gid,
             context.now,
         );
+        let topology = |number| shard::topology(ShardId::new(number), id);
+        let topologies = (0..self.shard().count()).map(topology);
+        let mut writes: Vec<_> = topologies
+            .map(|key| Write::Put(key, system::encode(0)))
+            .collect();
+        writes.extend([
+            Write::Put(key, system::encode(number + 1)),
+            Write::Put(MountRecord::key(id), record.encode()),
+            Write::Put(MountRecord::name_key(name), MountRecord::encode_id(id)),
+            Write::Put(NodeRecord::key(root, BranchId::TRUNK), directory.encode()),
+        ]);
         let command = Command {
             checks: vec![check, Check::Absent(MountRecord::name_key(name))],
-            writes: vec![
-                Write::Put(key, system::encode(number + 1)),
-                Write::Put(MountRecord::key(id), record.encode()),
-                Write::Put(MountRecord::name_key(name), MountRecord::encode_id(id)),
-                Write::Put(NodeRecord::key(root, BranchId::TRUNK), directory.encode()),
-                Write::Put(system::topology(id), system::encode(0)),
-            ],
+            writes,
             ..Command::default()
         };
         match self.shard().execute(command, Durability::Synced) {
@@ -161,36 +172,38 @@ impl Namespace {
 
 /// The command that ends a mount. Whatever was planned in it before fails: every change of a mount
 /// checks that its topology is there.
-fn retirement(mount: &Mount) -> Command {
+fn retirement(mount: &Mount, shards: u16) -> Command {
     let trunk = BranchId::TRUNK;
     let record = MountRecord {
         root: mount.root,
         name: mount.name.clone(),
         state: MountState::Retired,
+        placement: Placement::default(),
     };
-    let topology = system::topology(mount.id);
+    let topology = |number| shard::topology(ShardId::new(number), mount.id);
+    let mut writes: Vec<_> = (0..shards).map(topology).map(Write::Delete).collect();
+    writes.extend([
+        Write::Put(MountRecord::key(mount.id), record.encode()),
+        Write::Delete(MountRecord::name_key(&mount.name)),
+        Write::Delete(NodeRecord::key(mount.root, trunk)),
+        Write::Delete(quota::key(mount.root, trunk)),
+        Write::Delete(quota::usage_key(mount.root, trunk)),
+        Write::Put(
+            orphan::key(mount.root, trunk),
+            OrphanRecord::default().encode(),
+        ),
+    ]);
     Command {
         checks: vec![
-            Check::Present(topology.clone()),
+            Check::Present(shard::topology(mount.root.shard(), mount.id)),
             Check::PrefixEmpty(snapshot::prefix(mount.id)),
         ],
-        writes: vec![
-            Write::Put(MountRecord::key(mount.id), record.encode()),
-            Write::Delete(MountRecord::name_key(&mount.name)),
-            Write::Delete(topology),
-            Write::Delete(NodeRecord::key(mount.root, trunk)),
-            Write::Delete(quota::key(mount.root, trunk)),
-            Write::Delete(quota::usage_key(mount.root, trunk)),
-            Write::Put(
-                orphan::key(mount.root, trunk),
-                OrphanRecord::default().encode(),
-            ),
-        ],
+        writes,
         ..Command::default()
     }
 }
 
-fn unknown(name: &str) -> Failure {
+pub(super) fn unknown(name: &str) -> Failure {
     Failure::new(
         Reason::NotFound,
         format!("mount {name:?} does not exist; register it first"),

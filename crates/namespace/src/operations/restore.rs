@@ -12,7 +12,8 @@ use super::merge_plan::{Decision, Ends, ThreeWay};
 use super::read::{find_spot, shown};
 use super::side::Side;
 use super::touched::Touched;
-use crate::failure::{from_shard, invalid, malformed};
+use super::watch::decode_events;
+use crate::failure::{from_shard, invalid};
 use crate::fingerprint::Fingerprint;
 use crate::plan::{NewBranch, Plan, Topology};
 use crate::reader::Reader;
@@ -21,7 +22,7 @@ use crate::records::event::{EventKind, Events};
 use crate::spot::{Child, Spot};
 use crate::walk::missing;
 use crate::{Context, Follow, Namespace, OnConflict, Place, Restored, Undone};
-use nokv_shard::{Key, LogRecord};
+use nokv_shard::LogRecord;
 use nokv_types::{Failure, MountId, Name, Reason, Version};
 
 impl Namespace {
@@ -142,11 +143,7 @@ impl Namespace {
             .iter()
             .find(|record| record.version == version)
             .ok_or_else(nothing)?;
-        if record.events.is_empty() {
-            return Err(nothing());
-        }
-        let key = Key::new(nokv_engine::Keyspace::new(240), b"events");
-        let events = Events::decode(&record.events).map_err(|flaw| malformed(&key, &flaw))?;
+        let events = decode_events(&record.events)?.ok_or_else(nothing)?;
         match events.mount == mount {
             true => Ok(events),
             false => Err(nothing()),

@@ -5,12 +5,12 @@
 //! the log says the second for the trunk. Where neither can say it, both trees are read whole.
 
 use super::side::Side;
-use crate::failure::{from_engine, from_shard, malformed};
+use super::watch::decode_events;
+use crate::failure::{from_shard, malformed};
 use crate::layers::Layer;
-use crate::records::event::Events;
-use crate::records::{ENTRY, EntryRecord, NODE, XATTR, branch_prefix, spot_at};
+use crate::records::{ENTRY, EntryRecord, NODE, XATTR, spot_at};
 use crate::{DIFFERENCES_MAX, Namespace};
-use nokv_engine::{Direction, KeyRange, Keyspace};
+use nokv_engine::Keyspace;
 use nokv_shard::Key;
 use nokv_types::{BranchId, Failure, MountId, Name, NodeId, Reason, Version};
 use std::collections::BTreeSet;
@@ -96,19 +96,9 @@ impl Namespace {
 
     /// The keys that a branch has records of.
     pub(super) fn own_records(&self, layer: Layer, touched: &mut Touched) -> Result<(), Failure> {
-        let prefix = branch_prefix(self.shard().id(), layer.branch);
         let mut each = |keyspace: Keyspace| -> Result<(), Failure> {
-            let scan = self
-                .engine()
-                .scan(
-                    keyspace,
-                    KeyRange::prefix(prefix),
-                    layer.at,
-                    Direction::Forward,
-                )
-                .map_err(from_engine)?;
-            for item in scan {
-                let (key, _) = item.map_err(from_engine)?;
+            for item in self.branch_records(keyspace, layer)? {
+                let (key, _) = item?;
                 let flaw = |flaw| malformed(&Key::new(keyspace, &key), &flaw);
                 let (node, _) = spot_at(&key, 0).map_err(flaw)?;
                 match keyspace == ENTRY {
@@ -141,14 +131,10 @@ impl Namespace {
                 if record.version > until {
                     return Ok(true);
                 }
-                if record.events.is_empty() {
+                let events = decode_events(&record.events)?;
+                let Some(events) = events.filter(|events| events.mount == mount) else {
                     continue;
-                }
-                let events = Events::decode(&record.events)
-                    .map_err(|flaw| malformed(&Key::new(Keyspace::new(240), b"events"), &flaw))?;
-                if events.mount != mount {
-                    continue;
-                }
+                };
                 let here = |branch| branch == BranchId::TRUNK;
                 for event in events.events.into_iter().filter(|event| here(event.branch)) {
                     touched.nodes.insert(event.node);

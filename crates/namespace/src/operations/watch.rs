@@ -10,7 +10,7 @@
 use crate::failure::{from_shard, malformed};
 use crate::reader::Reader;
 use crate::records::event::{Event, EventKind, Events};
-use crate::records::system;
+use crate::records::shard;
 use crate::spot::Spot;
 use crate::{Announced, Change, ChangeKind, ChangePage, ChangedPlace, FeedPage, Namespace, Scope};
 use nokv_shard::{Key, LogPage};
@@ -66,6 +66,12 @@ impl Namespace {
     }
 }
 
+/// What a command announced.
+pub(super) fn decode_events(parts: &nokv_shard::Events) -> Result<Option<Events>, Failure> {
+    let key = || Key::new(nokv_engine::Keyspace::new(240), b"events");
+    Events::decode(parts).map_err(|flaw| malformed(&key(), &flaw))
+}
+
 fn compacted(after: Version) -> Failure {
     Failure::new(
         Reason::Compacted,
@@ -110,12 +116,9 @@ impl Feed {
         let LogPage { records, through } = page.ok_or_else(|| compacted(after))?;
         let mut announced = Vec::new();
         for record in records {
-            if record.events.is_empty() {
+            let Some(events) = decode_events(&record.events)? else {
                 continue;
-            }
-            let events = Events::decode(&record.events).map_err(|flaw| {
-                malformed(&Key::new(nokv_engine::Keyspace::new(240), b"events"), &flaw)
-            })?;
+            };
             let mount = events.mount;
             // What happened in a mount that is retired is heard by nobody.
             let Ok(root) = self.namespace.root(mount) else {
@@ -196,7 +199,7 @@ impl Feed {
         if !directory.is_trunk() {
             return Ok(Arc::new(walk_up(reader, at.root, directory)?));
         }
-        let moved = reader.stored(&system::topology(at.mount))?;
+        let moved = reader.stored(&shard::topology(at.root.shard(), at.mount))?;
         let moved = moved.map_or(Version::ZERO, |found| found.version);
         let key = (at.mount, directory.node);
         if let Some((known, chain)) = self.chains.get(&key)

@@ -1,8 +1,8 @@
 //! From a plan to its command.
 
-use super::state::{DirectoryChange, Plan, Topology};
+use super::state::{DirectoryChange, Plan};
 use crate::records::event::Events;
-use crate::records::{EntryRecord, NodeRecord, branch, counter, system};
+use crate::records::{EntryRecord, NodeRecord, branch, counter};
 use crate::spot::Child;
 use bytes::Bytes;
 use nokv_shard::{Add, Change, Check, Command, Key, Request, Slot, Write};
@@ -28,20 +28,9 @@ impl Plan<'_> {
         answer: Bytes,
     ) -> Result<Command, Failure> {
         let changed = self.changed_branches();
+        self.check_topology()?;
         self.write_nodes()?;
         self.write_entries()?;
-        let topology = system::topology(self.context.mount);
-        if self.topology >= Topology::Rests {
-            let check = Check::UnchangedSince(topology.clone(), self.reader.at);
-            self.checks.push(check);
-        }
-        if self.topology < Topology::Rests {
-            // Of a mount that is not retired.
-            self.checks.push(Check::Present(topology.clone()));
-        }
-        if self.topology == Topology::Moves {
-            self.write(Write::Put(topology, system::encode(0)));
-        }
         let mut adds = self.adds()?;
         adds.append(&mut self.quota_adds);
         for branch in &self.branches {

@@ -22,7 +22,7 @@
 //!
 //! [`state`] holds what was read and changed; [`entries`], [`nodes`], [`bodies`] and [`branches`]
 //! are the verbs; [`charges`] works out what changes for
-//! quotas; [`compile`] makes the command.
+//! quotas; [`placing`] chooses shards; [`compile`] makes the command.
 
 mod bodies;
 mod branches;
@@ -30,6 +30,7 @@ mod charges;
 mod compile;
 mod entries;
 mod nodes;
+mod placing;
 mod state;
 
 pub(crate) use bodies::ChunkPart;
@@ -37,4 +38,5 @@ pub(crate) use branches::{BranchEnd, NewBranch};
 pub(crate) use charges::size_of;
 pub(crate) use entries::taken;
 pub(crate) use nodes::check_mode;
+pub(crate) use placing::{choose_shard, count_shards};
 pub(crate) use state::{Plan, Topology};

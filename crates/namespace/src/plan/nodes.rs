@@ -30,9 +30,10 @@ impl Plan<'_> {
         ))
     }
 
-    /// An id for a new node, near its directory's other children.
+    /// An id for a new node that is no directory, near its directory's other children.
     pub(crate) fn fresh_id(&self, directory: Spot) -> Result<NodeId, Failure> {
-        self.ids.node(self.shard, directory.node)
+        let shard = directory.node.shard();
+        self.ids.node(self.shard, directory.node, shard)
     }
 
     /// Gives a fresh record an id and a name. The name must be free.
@@ -42,7 +43,9 @@ impl Plan<'_> {
         name: &Name,
         record: NodeRecord,
     ) -> Result<Spot, Failure> {
-        let spot = directory.with_node(self.fresh_id(directory)?);
+        let mut record = record;
+        let shard = self.place_node(directory, name, &mut record)?;
+        let spot = directory.with_node(self.ids.node(self.shard, directory.node, shard)?);
         self.add_node_as(spot, directory, name, record)?;
         Ok(spot)
     }

@@ -11,7 +11,7 @@ use crate::spot::{Child, Met, Spot};
 use crate::walk::Source;
 use crate::{Context, Parents};
 use bytes::Bytes;
-use nokv_shard::{Add, Check, Shard, Write};
+use nokv_shard::{Add, Check, Shards, Write};
 use nokv_types::{BlockId, BranchId, Failure, Name, Reason, SessionId, TimeNanos, Version};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) context: &'a Context,
     pub(crate) root: Spot,
     pub(crate) parents: Parents,
-    pub(super) shard: &'a Shard,
+    pub(super) shard: &'a Shards,
     pub(super) ids: &'a Ids,
     pub(super) topology: Topology,
     pub(super) removes_directory: bool,
@@ -97,7 +97,7 @@ impl<'a> Plan<'a> {
         reader: Reader<'a>,
         context: &'a Context,
         root: Spot,
-        shard: &'a Shard,
+        shard: &'a Shards,
         ids: &'a Ids,
     ) -> Self {
         Self {

@@ -10,4 +10,4 @@ mod pages;
 mod read;
 
 pub(crate) use describe::describe;
-pub(crate) use read::{Found, Reader};
+pub(crate) use read::{Found, Reader, dangling};

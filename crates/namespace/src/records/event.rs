@@ -1,6 +1,7 @@
 //! What a command announces, as kept in its change record.
 //!
-//! **Shape**: format, mount (varint), count; each event: kind, branch (varint), node (8), node
+//! **Shape**: format, mount (varint), count, a flag and for each event its place among those of the
+//! whole command (varint) where that has events in other shards too; each event: kind, branch (varint), node (8), node
 //! kind, generation, size, then a flag and directory (8), name for each of *from* and *to*, a flag
 //! and node (8) for *displaced*.
 
@@ -8,7 +9,8 @@ use super::FORMAT;
 use super::node::{decode_kind, encode_kind};
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
-use nokv_types::{BranchId, Generation, MountId, Name, NodeId, NodeKind};
+use nokv_types::{BranchId, Generation, MountId, Name, NodeId, NodeKind, ShardId};
+use smallvec::SmallVec;
 
 /// What happened to a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,33 +65,70 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// The stored form; empty when there are none.
-    pub(crate) fn encode(&self) -> Bytes {
-        if self.events.is_empty() {
-            return Bytes::new();
-        }
+    /// The stored forms, by the shard where each event happened.
+    pub(crate) fn encode(&self) -> nokv_shard::Events {
+        let mut shards: SmallVec<[ShardId; 2]> = self.events.iter().map(Event::shard).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        let part = |shard: &ShardId| {
+            let placed = self.events.iter().enumerate();
+            let placed: Vec<_> = placed
+                .filter(|(_, event)| event.shard() == *shard)
+                .collect();
+            (*shard, self.encode_part(&placed, shards.len() > 1))
+        };
+        shards.iter().map(part).collect()
+    }
+
+    fn encode_part(&self, placed: &[(usize, &Event)], has_others: bool) -> Bytes {
         let mut encoder = Encoder::new(FORMAT);
         encoder.varint(u64::from(self.mount.get()));
-        encoder.varint(self.events.len() as u64);
-        for event in &self.events {
+        encoder.varint(placed.len() as u64);
+        encoder.u8(u8::from(has_others));
+        for (place, _) in placed.iter().filter(|_| has_others) {
+            encoder.varint(*place as u64);
+        }
+        for (_, event) in placed {
             event.encode(&mut encoder);
         }
         encoder.finish()
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut decoder = Decoder::new(bytes, FORMAT)?;
-        let mount = MountId::new(decoder.varint32("mount")?);
-        let count = decoder.varint("event count")?;
-        let mut events = Vec::new();
-        for _ in 0..count {
-            events.push(Event::decode(&mut decoder)?);
+    /// The events of a command from its parts; `None` when it has none.
+    pub(crate) fn decode(parts: &nokv_shard::Events) -> Result<Option<Self>, Malformed> {
+        let mut placed = Vec::new();
+        let mut mount = None;
+        for (_, part) in parts {
+            let mut decoder = Decoder::new(part, FORMAT)?;
+            mount = Some(MountId::new(decoder.varint32("mount")?));
+            let count = decoder.varint("event count")?;
+            let mut places = Vec::new();
+            if decoder.u8("flag of places")? != 0 {
+                for _ in 0..count {
+                    places.push(decoder.varint("place of an event")?);
+                }
+            }
+            let mut places = places.into_iter();
+            for index in 0..count {
+                let place = places.next().unwrap_or(index);
+                placed.push((place, Event::decode(&mut decoder)?));
+            }
         }
-        Ok(Self { mount, events })
+        placed.sort_by_key(|(place, _)| *place);
+        let events = placed.into_iter().map(|(_, event)| event).collect();
+        Ok(mount.map(|mount| Self { mount, events }))
     }
 }
 
 impl Event {
+    /// The shard where it happened: that of the directory with the name, else of the node.
+    fn shard(&self) -> ShardId {
+        let directory = self.to.as_ref().or(self.from.as_ref());
+        directory
+            .map_or(self.node, |(directory, _)| *directory)
+            .shard()
+    }
+
     fn encode(&self, encoder: &mut Encoder) {
         encoder.u8(match self.kind {
             EventKind::Created => 1,

@@ -25,6 +25,7 @@
 //! | 17 | quota usage | directory, branch | counter: bytes, inodes |
 //! | 18 | names | node, branch, directory | count |
 //! | 20 | branch | 0, branch / others | [`branch::BranchRecord`] |
+//! | 30 | shard | shard, what | see [`shard`] |
 //! | 240.. | log, dedupe | | the shard's |
 
 pub(crate) mod answer;
@@ -42,10 +43,13 @@ mod node;
 pub(crate) mod object;
 pub(crate) mod orphan;
 pub(crate) mod pin;
+mod placement;
 pub(crate) mod quota;
 #[cfg(test)]
 mod records_test;
+mod route;
 mod session;
+pub(crate) mod shard;
 pub(crate) mod snapshot;
 mod spot;
 pub(crate) mod system;
@@ -57,6 +61,7 @@ pub(crate) use death::{DeadBody, DeathRecord};
 pub(crate) use entry::EntryRecord;
 pub(crate) use mount::{MountRecord, MountState};
 pub(crate) use node::{DirectoryPlace, Moment, NodeRecord};
+pub(crate) use route::{HOME, shard_of};
 pub(crate) use session::SessionRecord;
 pub(crate) use spot::{branch_prefix, node_and_branch, spot_at};
 pub(crate) use whiteout::{is_whiteout, shown_value, stored_value, whiteout};
@@ -83,6 +88,7 @@ pub(crate) const QUOTA: Keyspace = Keyspace::new(16);
 pub(crate) const QUOTA_USAGE: Keyspace = Keyspace::new(17);
 pub(crate) const NAMES: Keyspace = Keyspace::new(18);
 pub(crate) const BRANCH: Keyspace = Keyspace::new(20);
+pub(crate) const SHARD: Keyspace = Keyspace::new(30);
 
 const _: () = assert!(BRANCH.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
 

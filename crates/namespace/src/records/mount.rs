@@ -3,10 +3,13 @@
 //! A mount that is retired keeps its record, so that its number is never given again; its name is
 //! free.
 //!
-//! **Shape**: format, root (8), name, state (0 live, 1 retired). Under key `1, name`: format, id
+//! **Shape**: format, root (8), name, state (0 live, 1 retired), placement (0 with the parent unless
+//! told, else as in a node). Under key `1, name`: format, id
 //! (4).
 
+use super::placement::{decode_placement, encode_placement};
 use super::{FORMAT, MOUNT};
+use crate::Placement;
 use bytes::Bytes;
 use nokv_engine::Keyspace;
 use nokv_shard::Key;
@@ -19,6 +22,8 @@ pub(crate) struct MountRecord {
     pub(crate) root: NodeId,
     pub(crate) name: String,
     pub(crate) state: MountState,
+    /// Where directories are made whose parent says nothing.
+    pub(crate) placement: Placement,
 }
 
 /// Whether a mount can be used.
@@ -66,6 +71,7 @@ impl MountRecord {
                 MountState::Live => 0,
                 MountState::Retired => 1,
             })
+            .u8(encode_placement(Some(self.placement)))
             .finish()
     }
 
@@ -80,6 +86,12 @@ impl MountRecord {
             1 => MountState::Retired,
             state => return Err(decoder.malformed("state 0 or 1", state)),
         };
-        Ok(Self { root, name, state })
+        let placement = decode_placement(&mut decoder)?.unwrap_or_default();
+        Ok(Self {
+            root,
+            name,
+            state,
+            placement,
+        })
     }
 }

@@ -7,11 +7,14 @@
 //!
 //! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime
 //! as differences to it; number of extended attributes; then by kind: directory: place flag, parent
-//! (8), name; others: links, home (0: none); file and symlink: generation, version of the body (0:
-//! of this record), branch that the body belongs to plus one (0: that of the record), body, then
-//! 0, or 1 and the version at which its bytes were moved (0: of this record).
+//! (8), name, placement (0 none, 1 parent, 2 spread, 3 least loaded); others: links, home (0: none);
+//! file and symlink: generation, version of the body (0: of this record), branch that the body
+//! belongs to plus one (0: that of the record), body, then 0, or 1 and the version at which its
+//! bytes were moved (0: of this record).
 
+use super::placement::{decode_placement, encode_placement};
 use super::{FORMAT, NODE, StoredBody, node_and_branch};
+use crate::Placement;
 use bytes::Bytes;
 use nokv_shard::Key;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
@@ -76,6 +79,8 @@ pub(crate) struct NodeRecord {
     pub(crate) home: Option<NodeId>,
     /// Of a directory that is not a root.
     pub(crate) place: Option<DirectoryPlace>,
+    /// Of a directory: where directories are made in it, if that is set.
+    pub(crate) placement: Option<Placement>,
     pub(crate) generation: Generation,
     pub(crate) birth: Moment,
     /// When its bytes were moved to other objects, if they were: what reads an earlier version
@@ -111,6 +116,7 @@ impl NodeRecord {
             links: 1,
             home: None,
             place: None,
+            placement: None,
             generation: Generation::NONE,
             birth: Moment::ThisRecord,
             laid_out: None,
@@ -143,17 +149,16 @@ impl NodeRecord {
         }
         encoder.varint(u64::from(self.xattrs));
         match self.kind {
-            NodeKind::Directory => match &self.place {
-                None => {
-                    encoder.u8(0);
-                }
-                Some(place) => {
-                    encoder
+            NodeKind::Directory => {
+                match &self.place {
+                    None => encoder.u8(0),
+                    Some(place) => encoder
                         .u8(1)
                         .u64(place.parent.as_u64())
-                        .bytes(place.name.as_bytes());
-                }
-            },
+                        .bytes(place.name.as_bytes()),
+                };
+                encoder.u8(encode_placement(self.placement));
+            }
             NodeKind::File | NodeKind::Symlink => {
                 encoder
                     .varint(u64::from(self.links))
@@ -202,7 +207,10 @@ impl NodeRecord {
             ..Self::new(kind, mode, uid, gid, TimeNanos::new(btime))
         };
         match kind {
-            NodeKind::Directory => node.place = decode_place(&mut decoder)?,
+            NodeKind::Directory => {
+                node.place = decode_place(&mut decoder)?;
+                node.placement = decode_placement(&mut decoder)?;
+            }
             NodeKind::File | NodeKind::Symlink => {
                 node.links = decoder.varint32("links")?;
                 node.home = decode_home(&mut decoder)?;

@@ -6,7 +6,9 @@ use super::answer::Answer;
 use super::branch::{BranchRecord, FormerBase};
 use super::event::{Event, EventKind, Events};
 use super::*;
-use crate::{BodyStorage, BodySummary, Changed, Edited, Node, Published, Removed, Renamed};
+use crate::{
+    BodyStorage, BodySummary, Changed, Edited, Node, Placement, Published, Removed, Renamed,
+};
 use bytes::Bytes;
 use nokv_shard::codec::Malformed;
 use nokv_types::{
@@ -32,6 +34,10 @@ fn check<T: PartialEq + Debug>(
         let damaged = decode(&flipped);
         assert!(end > 0 || damaged.is_err(), "another format byte");
     }
+}
+
+fn decode_part(part: &[u8]) -> Result<Option<Events>, Malformed> {
+    Events::decode(&smallvec::smallvec![(HOME, Bytes::copy_from_slice(part))])
 }
 
 fn kind() -> impl Strategy<Value = NodeKind> {
@@ -145,6 +151,7 @@ prop_compose! {
         match kind {
             NodeKind::Directory => {
                 record.place = place.map(|(parent, name)| DirectoryPlace { parent, name });
+                record.placement = [None, Some(Placement::LeastLoaded)][usize::from(uid % 2 == 0)];
             }
             NodeKind::File | NodeKind::Symlink => {
                 record.links = links;
@@ -254,7 +261,8 @@ proptest! {
     #[test]
     fn mounts_sessions_and_numbers(name in "[a-z]{1,20}", root in node_id(), id: u32, number: u64) {
         let state = if root.as_u64() % 2 == 0 { MountState::Live } else { MountState::Retired };
-        let record = MountRecord { root, name, state };
+        let placement = [Placement::Parent, Placement::Spread][usize::from(id % 2 == 0)];
+        let record = MountRecord { root, name, state, placement };
         check(&record, &record.encode(), MountRecord::decode);
         let mount = MountId::new(id);
         prop_assert_eq!(MountRecord::id(MountRecord::key(mount).bytes()), Ok(mount));
@@ -293,7 +301,12 @@ proptest! {
     fn events(events in proptest::collection::vec(event(), 1..4), mount: u32) {
         let mount = MountId::new(mount);
         let events = Events { mount, events };
-        check(&events, &events.encode(), Events::decode);
+        let parts = events.encode();
+        prop_assert_eq!(Events::decode(&parts), Ok(Some(events)));
+        for (shard, part) in parts {
+            let of_shard = Events::decode(&smallvec::smallvec![(shard, part.clone())]);
+            check(&of_shard.expect("valid"), &part, decode_part);
+        }
     }
 
     #[test]
@@ -334,7 +347,7 @@ proptest! {
         if let Some(first) = bytes.first_mut() {
             *first = FORMAT;
         }
-        drop((NodeRecord::decode(&bytes), EntryRecord::decode(&bytes), Events::decode(&bytes)));
+        drop((NodeRecord::decode(&bytes), EntryRecord::decode(&bytes), decode_part(&bytes)));
         drop((DeathRecord::decode(&bytes), Changed::decode(&bytes)));
         drop((DeadBody::from_key(&bytes), Vec::<Published>::decode(&bytes)));
     }

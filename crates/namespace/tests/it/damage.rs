@@ -15,7 +15,7 @@ const NAMES: u8 = 18;
 
 /// A store with a bit of everything.
 fn store() -> Store {
-    let store = Store::new();
+    let store = Store::with(nokv_namespace::Options::default());
     store.mkdir("/d").expect("made");
     store.mkdir("/d/e").expect("made");
     let session = store.namespace.open_session(60_000).expect("opened").id;
@@ -171,7 +171,8 @@ fn a_cycle_is_found() {
     let node = of_trunk(&value[value.len() - 8..]);
     let (node_key, record) = find(&found, NODE, |key| key.starts_with(&node));
     let mut moved = record.clone();
-    let parent = moved.len() - 8 - 2;
+    // Parent, a name of one byte with its length, placement.
+    let parent = moved.len() - 8 - 2 - 1;
     moved[parent..parent + 8].copy_from_slice(&inside);
     damage(&found, ENTRY, &key, None);
     overwrite(&found, ENTRY, &to, Some(&value));

@@ -12,6 +12,7 @@ mod operations;
 mod quotas;
 mod races;
 mod relocate;
+mod shards;
 mod snapshots;
 mod support;
 mod undo;

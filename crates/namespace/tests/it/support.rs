@@ -4,11 +4,12 @@ use bytes::Bytes;
 use nokv_env::{Env, ManualClock, MemoryFileSystem};
 use nokv_namespace::{
     Content, Context, Durability, Expect, Follow, Namespace, NewAttributes, Node, Options, Parents,
-    Publish, PublishItem, View,
+    Placement, Publish, PublishItem, View,
 };
 use nokv_types::{
     BlockId, Body, Extent, Failure, Layout, NsPath, Reason, SessionId, TimeNanos, Unit,
 };
+use proptest::prelude::*;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,8 +24,9 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Four shards, directories spread over them: what holds there holds in one.
     pub(crate) fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(spread())
     }
 
     pub(crate) fn with(options: Options) -> Self {
@@ -110,6 +112,20 @@ impl Store {
             .map(|entry| entry.name.to_string())
             .collect()
     }
+}
+
+/// Options of a store of four shards with directories all over.
+pub(crate) fn spread() -> Options {
+    Options {
+        shards: 4,
+        placement: Placement::Spread,
+        ..Options::default()
+    }
+}
+
+/// One shard, or four.
+pub(crate) fn shape() -> impl Strategy<Value = Options> {
+    prop::sample::select(vec![Options::default(), spread()])
 }
 
 pub(crate) fn path(text: &str) -> NsPath {

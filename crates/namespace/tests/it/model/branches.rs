@@ -4,7 +4,7 @@
 //! name and node by node, the past is a list of copies. Directories `/t`, `/b0`, `/b1`, `/b2` are
 //! its trees; node identities are shared between a tree and its copies, as they are in the store.
 
-use crate::support::{Store, inline, path};
+use crate::support::{Store, inline, path, shape};
 use nokv_namespace::{
     Content, Expect, Follow, MergeOutcome, MergeRun, NewAttributes, Node, OnConflict, Options,
     Parents, Publish, PublishItem, Remove, RenameMode, SetAttributes, View,
@@ -268,8 +268,8 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
-        let store = Store::new();
+    fn new(shape: Options) -> Self {
+        let store = Store::with(shape);
         store.mkdir("/t").expect("made");
         let mut world = World::default();
         let top = Top {
@@ -647,9 +647,9 @@ proptest! {
 
     #[test]
     fn branches_merges_and_the_past_equal_a_model_of_copies(
-        ops in proptest::collection::vec(op(), 1..50),
+        shape in shape(), ops in proptest::collection::vec(op(), 1..50),
     ) {
-        let mut run = Run::new();
+        let mut run = Run::new(shape);
         for op in &ops {
             run.step(op);
         }

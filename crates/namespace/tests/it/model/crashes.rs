@@ -2,7 +2,7 @@
 //! acknowledged as synced.
 
 use super::histories::{Op, Run, op};
-use crate::support::Store;
+use crate::support::{Store, shape};
 use nokv_env::MemoryFileSystem;
 use nokv_namespace::{Durability, Options};
 use nokv_types::Version;
@@ -90,13 +90,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_power_cut_leaves_a_prefix_with_all_that_was_synced(steps in steps()) {
-        check_history(&Options::default(), &steps);
+    fn a_power_cut_leaves_a_prefix_with_all_that_was_synced(shape in shape(), steps in steps()) {
+        check_history(&shape, &steps);
     }
 
     #[test]
-    fn and_so_with_tables(steps in steps()) {
-        let mut options = Options::default();
+    fn and_so_with_tables(shape in shape(), steps in steps()) {
+        let mut options = shape;
         options.engine.memtable_bytes = nokv_engine::Options::MEMTABLE_BYTES_MIN;
         options.engine.segment_bytes = nokv_engine::Options::MEMTABLE_BYTES_MIN as u64;
         check_history(&options, &steps);

@@ -1,7 +1,7 @@
 //! Random histories, model beside namespace: every outcome, every version, every page is compared.
 
 use super::state::{Expected, Id, Kind, Model, ROOT};
-use crate::support::{Store, inline, path, reason};
+use crate::support::{Store, inline, path, reason, shape};
 use bytes::Bytes;
 use nokv_namespace::{
     Change, ChangeKind, ChangedPlace, Content, Expect, Follow, NewAttributes, Node, Page, Parents,
@@ -393,9 +393,9 @@ fn expect(model: &mut Model, op: &Op) -> Result<(), Reason> {
 proptest! {
     #[test]
     fn any_history_equals_the_model_at_every_version(
-        ops in proptest::collection::vec(op(), 1..60),
+        shape in shape(), ops in proptest::collection::vec(op(), 1..60),
     ) {
-        let mut run = Run::new(Store::new());
+        let mut run = Run::new(Store::with(shape));
         for op in &ops {
             run.step(op);
         }

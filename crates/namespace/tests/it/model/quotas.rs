@@ -2,7 +2,7 @@
 //! counter equals a recount and the model.
 
 use super::histories::{Op, Run, op};
-use crate::support::{Store, path, reason};
+use crate::support::{Store, path, reason, shape};
 use nokv_namespace::{Durability, Options, QuotaLimits, QuotaState};
 use nokv_types::{NsPath, Reason};
 use proptest::prelude::*;
@@ -127,8 +127,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn quotas_hold_what_the_model_holds(steps in proptest::collection::vec(step(), 1..70)) {
-        let mut store = Store::new();
+    fn quotas_hold_what_the_model_holds(
+        shape in shape(), steps in proptest::collection::vec(step(), 1..70),
+    ) {
+        let mut store = Store::with(shape);
         store.durability = Durability::Buffered;
         let mut run = Run::new(store);
         for step in &steps {

@@ -3,7 +3,7 @@
 
 use super::histories::{Op, Run, op};
 use super::state::Model;
-use crate::support::{Store, path, reason};
+use crate::support::{Store, path, reason, shape};
 use nokv_namespace::{Durability, NewSnapshot, Options};
 use nokv_types::{Reason, SnapshotName, Version};
 use proptest::prelude::*;
@@ -157,8 +157,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn snapshots_show_what_the_model_was(steps in proptest::collection::vec(step(), 1..60)) {
-        let mut options = Options::default();
+    fn snapshots_show_what_the_model_was(
+        shape in shape(), steps in proptest::collection::vec(step(), 1..60),
+    ) {
+        let mut options = shape;
         options.engine.memtable_bytes = nokv_engine::Options::MEMTABLE_BYTES_MIN;
         options.engine.segment_bytes = nokv_engine::Options::MEMTABLE_BYTES_MIN as u64;
         options.engine.level0_tables = 2;

@@ -3,8 +3,8 @@
 //! Invariants:
 //! - a command sees the effects of those before it in the group (the overlay), so a group is as if
 //!   each had been written alone;
-//! - a command over several shards is one command: its checks are evaluated over the state of all of
-//!   them, and its effects and its part in each log are in one batch;
+//! - a command over several shards is one command: its checks are evaluated over the state of all
+//!   of them, and its effects and its part in each log are in one batch;
 //! - nobody is answered before the batch with the effects is appended; if that fails, all of the
 //!   batch fail;
 //! - a batch never holds a range deletion with anything after it, so the overlay needs no ranges.

@@ -8,8 +8,8 @@ use nokv_types::ShardId;
 use smallvec::SmallVec;
 use std::fmt;
 
-/// Which shard a key belongs to: known by whoever knows the keys. Total, pure, and for ever the same
-/// for a key.
+/// Which shard a key belongs to: known by whoever knows the keys. Total, pure, and for ever the
+/// same for a key.
 pub type Route = fn(&Key) -> ShardId;
 
 /// A key in a keyspace.

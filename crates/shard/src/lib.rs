@@ -7,8 +7,8 @@
 //!
 //! Reading order: [`key`] and [`codec`] (bytes), [`counter`], [`command`] (what is asked),
 //! [`apply`] (what it does, pure), [`record`] (the log's own records), [`group`] (commands into
-//! batches), [`combiner`] (callers into groups), [`shards`] (the handle), [`merged`] (all logs in one
-//! order), [`history`] (reading them), [`trim`] (forgetting them) and [`load`] (which is busy).
+//! batches), [`combiner`] (callers into groups), [`shards`] (the handle), [`merged`] (all logs in
+//! one order), [`history`] (reading them), [`trim`] (forgetting them) and [`load`] (which is busy).
 //!
 //! Invariants:
 //! - effects and change record of a command are durable together or not at all;

@@ -59,7 +59,8 @@ impl Namespace {
         self.shard().ids().map(status).collect()
     }
 
-    /// Raises the number of shards to `count`. Durable when it returns; the store is used meanwhile.
+    /// Raises the number of shards to `count`. Durable when it returns; the store is used
+    /// meanwhile.
     ///
     /// **Errors**: `InvalidArgument` for fewer than there are, or more than
     /// [`crate::SHARDS_MAX`].

@@ -1,9 +1,9 @@
 //! What a command announces, as kept in its change record.
 //!
 //! **Shape**: format, mount (varint), count, a flag and for each event its place among those of the
-//! whole command (varint) where that has events in other shards too; each event: kind, branch (varint), node (8), node
-//! kind, generation, size, then a flag and directory (8), name for each of *from* and *to*, a flag
-//! and node (8) for *displaced*.
+//! whole command (varint) where that has events in other shards too; each event: kind, branch
+//! (varint), node (8), node kind, generation, size, then a flag and directory (8), name for each of
+//! *from* and *to*, a flag and node (8) for *displaced*.
 
 use super::FORMAT;
 use super::node::{decode_kind, encode_kind};

@@ -3,8 +3,8 @@
 //! A mount that is retired keeps its record, so that its number is never given again; its name is
 //! free.
 //!
-//! **Shape**: format, root (8), name, state (0 live, 1 retired), placement (0 with the parent unless
-//! told, else as in a node). Under key `1, name`: format, id
+//! **Shape**: format, root (8), name, state (0 live, 1 retired), placement (0 with the parent
+//! unless told, else as in a node). Under key `1, name`: format, id
 //! (4).
 
 use super::placement::{decode_placement, encode_placement};

@@ -7,10 +7,10 @@
 //!
 //! **Shape**: format, kind, device (devices only), mode, uid, gid, btime, then atime, mtime, ctime
 //! as differences to it; number of extended attributes; then by kind: directory: place flag, parent
-//! (8), name, placement (0 none, 1 parent, 2 spread, 3 least loaded); others: links, home (0: none);
-//! file and symlink: generation, version of the body (0: of this record), branch that the body
-//! belongs to plus one (0: that of the record), body, then 0, or 1 and the version at which its
-//! bytes were moved (0: of this record).
+//! (8), name, placement (0 none, 1 parent, 2 spread, 3 least loaded); others: links, home (0:
+//! none); file and symlink: generation, version of the body (0: of this record), branch that the
+//! body belongs to plus one (0: that of the record), body, then 0, or 1 and the version at which
+//! its bytes were moved (0: of this record).
 
 use super::placement::{decode_placement, encode_placement};
 use super::{FORMAT, NODE, StoredBody, node_and_branch};

@@ -327,7 +327,8 @@ proptest! {
     ) {
         let files = Arc::new(MemoryFileSystem::new());
         let mut store = Store::on(Arc::clone(&files), spread());
-        let mut versions = vec![(store.namespace.read_version(), picture(&store, store.namespace.read_version()))];
+        let first = store.namespace.read_version();
+        let mut versions = vec![(first, picture(&store, first))];
         let mut images = Vec::new();
         for (index, (op, synced)) in ops.iter().enumerate() {
             store.durability = if *synced { Durability::Synced } else { Durability::Buffered };

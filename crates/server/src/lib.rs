@@ -26,5 +26,5 @@ pub use identity::FORMAT_VERSION;
 pub use objects::reach_objects;
 pub use service::{Caller, Lane, Service};
 pub use transport::{
-    CONNECTIONS_MAX, IN_FLIGHT_MAX, SOCKET_NAME, Server, ServerOptions, connect_unix,
+    CONNECTIONS_MAX, IN_FLIGHT_MAX, SOCKET_NAME, Server, ServerOptions, bind_tcp, connect_unix,
 };

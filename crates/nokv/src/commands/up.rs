@@ -9,6 +9,7 @@ use crate::output::{Output, Style, escape, insert_bytes};
 use crate::session;
 use nokv_client::{Client, ClientOptions, Create};
 use nokv_env::Env;
+use nokv_grpc::{GrpcOptions, GrpcServer};
 use nokv_server::{ObjectsCheck, Server, ServerOptions, Service, StoreConfig};
 use nokv_types::{Failure, Reason};
 use serde_json::{Map, Value};
@@ -21,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   nokv up                                     the default store, objects in a folder inside it
   nokv up --dir /data/store --listen 127.0.0.1:7070
+  nokv up --grpc 127.0.0.1:7071               for other languages: docs/grpc.md
   nokv up --objects s3://bucket/prefix --s3-endpoint http://127.0.0.1:9000
   nokv serve --quiet                          for a service manager: no welcome";
 
@@ -31,6 +33,9 @@ pub(crate) struct Arguments {
     /// Listen on this loopback address too, beside the socket in the store's directory
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// Serve gRPC on this loopback address, with reflection and health
+    #[arg(long, value_name = "ADDR")]
+    grpc: Vec<SocketAddr>,
 }
 
 /// What is told when the server listens.
@@ -64,12 +69,8 @@ pub(crate) async fn run(
     // Before the store is open: a signal that comes early must not cut it off.
     let mut signals = Signals::new()?;
     let service = Service::open(Env::real(), config).await?;
-    let options = ServerOptions {
-        listen: arguments.listen,
-        ..ServerOptions::default()
-    };
-    let server = match Server::start(service.clone(), options).await {
-        Ok(server) => server,
+    let doors = match Doors::open(&service, arguments).await {
+        Ok(doors) => doors,
         Err(failure) => {
             service.close().await?;
             return Err(failure.into());
@@ -79,7 +80,7 @@ pub(crate) async fn run(
     let objects_url = client.status().await?.objects_url;
     let listening = Listening {
         service: &service,
-        server: &server,
+        doors: &doors,
         store,
         objects_url,
     };
@@ -90,7 +91,35 @@ pub(crate) async fn run(
     }
     signals.next().await;
     output.note("stopping")?;
-    Ok(server.stop().await?)
+    Ok(doors.close().await?)
+}
+
+/// Everything that listens.
+struct Doors {
+    server: Server,
+    grpc: GrpcServer,
+}
+
+impl Doors {
+    async fn open(service: &Service, arguments: Arguments) -> Result<Self, Failure> {
+        let options = GrpcOptions {
+            listen: arguments.grpc,
+            ..GrpcOptions::default()
+        };
+        let grpc = GrpcServer::start(service.clone(), options).await?;
+        let options = ServerOptions {
+            listen: arguments.listen,
+            ..ServerOptions::default()
+        };
+        let server = Server::start(service.clone(), options).await?;
+        Ok(Self { server, grpc })
+    }
+
+    /// Stops listening, lets what is in flight end, closes the store.
+    async fn close(self) -> Result<(), Failure> {
+        self.grpc.stop().await;
+        self.server.stop().await
+    }
 }
 
 /// The signals that end a server.
@@ -124,7 +153,7 @@ impl Signals {
 /// A server that listens, and how it was asked for.
 struct Listening<'a> {
     service: &'a Service,
-    server: &'a Server,
+    doors: &'a Doors,
     store: &'a StoreArguments,
     objects_url: String,
 }
@@ -144,10 +173,13 @@ impl Listening<'_> {
         };
         line(
             "socket",
-            escape(self.server.socket().as_os_str().as_bytes()),
+            escape(self.doors.server.socket().as_os_str().as_bytes()),
         )?;
-        for address in self.server.addresses() {
+        for address in self.doors.server.addresses() {
             line("tcp", address.to_string())?;
+        }
+        for address in self.doors.grpc.addresses() {
+            line("grpc", address.to_string())?;
         }
         line("objects", self.objects_url.clone())?;
         if welcome == Welcome::Full && !output.is_quiet() {
@@ -172,10 +204,17 @@ impl Listening<'_> {
         insert_bytes(
             &mut object,
             "socket",
-            self.server.socket().as_os_str().as_bytes(),
+            self.doors.server.socket().as_os_str().as_bytes(),
         );
-        let addresses = self.server.addresses().iter().map(ToString::to_string);
+        let addresses = self
+            .doors
+            .server
+            .addresses()
+            .iter()
+            .map(ToString::to_string);
         object.insert("addresses".to_owned(), addresses.collect());
+        let addresses = self.doors.grpc.addresses().iter().map(ToString::to_string);
+        object.insert("grpc_addresses".to_owned(), addresses.collect());
         object.insert("objects".to_owned(), self.objects_url.clone().into());
         object.insert("process_id".to_owned(), std::process::id().into());
         object

@@ -174,7 +174,7 @@ impl Service {
     }
 
     /// Ends the waiting of all who watch, and has nobody wait any more.
-    pub(crate) fn stop_watches(&self) {
+    pub fn stop_watches(&self) {
         self.inner.hub.stop();
     }
 

@@ -17,4 +17,5 @@ mod unix;
 
 pub use limits::{CONNECTIONS_MAX, IN_FLIGHT_MAX, ServerOptions};
 pub use server::Server;
+pub use tcp::bind_tcp;
 pub use unix::{SOCKET_NAME, connect_unix};

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 /// Listens on a loopback address.
 ///
 /// **Errors**: `InvalidArgument` for any other address; `Busy` when somebody listens there; `Io`.
-pub(super) async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, Failure> {
     check_loopback(address)?;
     TcpListener::bind(address)
         .await

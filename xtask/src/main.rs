@@ -27,7 +27,7 @@ usage: cargo xtask COMMAND
   test       formatting, lints, structure, every test (what ./test and CI run)
   tidy       structure only: layers, heads, sizes, names, forbidden things
   wrap       break comments at 100 columns (needs the nightly rustfmt)
-  setup      install what the tests need (a real S3 server) into target/tools
+  setup      install what the tests need (an S3 server, a gRPC client) into target/tools
   firsttry   figures of a first contact: start-up, idle memory, binary size
   realinput [--s3] [--quick]
              a real tree of 20,000 files and 8 x 256 MiB checkpoints, put and got back";

@@ -28,6 +28,7 @@ mod bad_input;
 mod branches;
 mod commands;
 mod damage;
+mod grpc;
 mod help;
 mod kill;
 mod program;

@@ -135,14 +135,19 @@ fn config_text() -> String {
 
 /// `target/tools/weed` of this checkout.
 fn binary() -> PathBuf {
+    tools().join("weed")
+}
+
+/// What `cargo xtask setup` installed.
+pub(crate) fn tools() -> PathBuf {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let targets = package.ancestors().map(|folder| folder.join("target"));
     let told = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     told.into_iter()
         .chain(targets)
-        .map(|target| target.join("tools/weed"))
-        .find(|weed| weed.exists())
-        .expect("weed is installed by `cargo xtask setup`")
+        .map(|target| target.join("tools"))
+        .find(|tools| tools.join("weed").exists())
+        .expect("installed by `cargo xtask setup`")
 }
 
 /// Four ports that are free, and free at plus 10,000 too.

@@ -86,12 +86,16 @@ service!(Namespace {
     read_link: ReadLinkRequest(ReadLink) -> ReadLinkResponse(ReadLink);
     usage: UsageRequest(Usage) -> UsageResponse(Usage);
     make_dir: MakeDirRequest(MakeDir) -> ChangedResponse(Changed);
+    make_node: MakeNodeRequest(MakeNode) -> ChangedResponse(Changed);
     symlink: SymlinkRequest(Symlink) -> ChangedResponse(Changed);
     link: LinkRequest(Link) -> ChangedResponse(Changed);
     rename_subtree: RenameRequest(Rename) -> RenameResponse(Rename);
     remove: RemoveRequest(Remove) -> RemoveResponse(Remove);
     set_attributes: SetAttributesRequest(SetAttributes) -> ChangedResponse(Changed);
     publish: PublishRequest(Publish) -> PublishResponse(Publish);
+    replace_body: ReplaceBodyRequest(ReplaceBody) -> ChangedResponse(Changed);
+    edit_body: EditBodyRequest(EditBody) -> EditBodyResponse(EditBody);
+    sync: SyncRequest(Sync) -> SyncResponse(Sync);
 });
 
 service!(Snapshots {

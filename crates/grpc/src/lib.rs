@@ -6,7 +6,8 @@
 //! and the hot path does not use it.
 //!
 //! Reading order: [`services`] (a row per method), [`status`] (failures), [`deadline`], [`watch`]
-//! (the one method that is a stream), [`connections`] and [`server`] (listening, health, reflection).
+//! (the one method that is a stream), [`connections`] and [`server`] (listening, health,
+//! reflection).
 //!
 //! Invariants:
 //! - every method of the framed protocol has its row, with the same messages (`tests/it` reads the

@@ -67,10 +67,15 @@ pub(crate) fn unexpected() -> Status {
 }
 
 macro_rules! service {
-    ($service:ident { $($rpc:ident: $request:ident($method:ident) -> $response:ident($answer:ident);)* }) => {
+    ($service:ident {
+        $($rpc:ident: $request:ident($method:ident) -> $response:ident($answer:ident);)*
+    }) => {
         #[tonic::async_trait]
         impl $service for Grpc {
-            $(async fn $rpc(&self, request: Request<v1::$request>) -> Result<Response<v1::$response>, Status> {
+            $(async fn $rpc(
+                &self,
+                request: Request<v1::$request>,
+            ) -> Result<Response<v1::$response>, Status> {
                 match self.call(request, Method::$method).await? {
                     Answer::$answer(answer) => Ok(Response::new(answer)),
                     _ => Err(unexpected()),

@@ -1,6 +1,7 @@
 //! The handle: which store, which mount, as of when, and where its bodies are.
 
 use crate::blocks::ServerBlocks;
+use crate::cache::CacheSlot;
 use crate::transport::Transport;
 use crate::{Access, ClientOptions};
 use nokv_env::Env;
@@ -34,6 +35,7 @@ pub struct Client {
     pub(crate) snapshot: Option<SnapshotName>,
     /// On whose behalf changes are made, and how surely.
     pub(crate) caller: Caller,
+    pub(crate) cache: Arc<CacheSlot>,
 }
 
 /// Who changes, and when that is acknowledged.
@@ -71,6 +73,7 @@ impl Client {
             shared: Arc::new(shared),
             view: View::latest(MountId::new(0)),
             snapshot: None,
+            cache: Arc::default(),
         }
     }
 
@@ -83,6 +86,10 @@ impl Client {
         let ended = async { while endings.join_next().await.is_some() {} };
         if tokio::time::timeout(ENDINGS_MAX, ended).await.is_err() {
             tracing::debug!("some upload sessions are left to expire");
+        }
+        let flushed = tokio::time::timeout(ENDINGS_MAX, self.flush_cache()).await;
+        if flushed.is_err() {
+            tracing::debug!("some blocks are not kept in the cache");
         }
         match &self.shared.transport {
             Transport::Embedded(service) => service.close().await,
@@ -171,10 +178,11 @@ impl Client {
             .cloned()
     }
 
-    /// A reader of bodies.
+    /// A reader of bodies, through the cache.
     pub(crate) async fn reader(&self, options: ReadOptions) -> Result<BodyReader, Failure> {
         let files = Arc::clone(&self.shared.env.files);
-        Ok(BodyReader::new(files, self.blocks().await?, options)?)
+        let reader = BodyReader::new(files, self.blocks().await?, options)?;
+        Ok(reader.with_cache(self.block_cache().await?))
     }
 
     /// The context of a new change, with an id of its own.
@@ -229,6 +237,11 @@ impl Shared {
             blocks,
             endings,
         }
+    }
+
+    /// What the server said of itself, if it was asked.
+    pub(crate) fn known(&self) -> Option<v1::StatusResponse> {
+        self.greeting.lock().clone()
     }
 
     /// Remembers what the server said of itself.

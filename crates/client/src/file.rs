@@ -41,7 +41,7 @@ impl Client {
         range: Range<u64>,
     ) -> Result<(Node, FileStream), Failure> {
         let (node, body) = self.body(path).await?;
-        let reader = self.reader(ReadOptions::default()).await?;
+        let reader = self.reader(ReadOptions::once()).await?;
         let range = range.start.min(body.size())..range.end.min(body.size());
         Ok((node, FileStream(reader.stream(&body, range))))
     }

@@ -14,6 +14,7 @@
 
 mod blocks;
 mod branches;
+mod cache;
 mod calls;
 mod client;
 mod connect;
@@ -34,6 +35,7 @@ mod walk;
 mod watch;
 
 pub use branches::MergeAnswer;
+pub use cache::{CacheConfig, CacheDir};
 pub use client::Client;
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
@@ -47,6 +49,7 @@ pub use nokv_namespace::{
     Undone, Usage,
 };
 pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
+pub use nokv_object::{CACHE_DISK_BYTES_MIN, CacheStats};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use restore::CommandAnswer;
 pub use status::{Checked, Status};

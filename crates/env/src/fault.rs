@@ -93,6 +93,8 @@ operations! {
     SyncDir,
     /// Looking at a path.
     Metadata,
+    /// Marking a file as used.
+    MarkUsed,
     /// Taking a lock.
     Lock,
     /// Asking for free space.
@@ -390,6 +392,11 @@ impl FileSystem for FaultFileSystem {
         self.inner.metadata(path)
     }
 
+    fn mark_used(&self, path: &Path) -> io::Result<()> {
+        self.plan.pass(Operation::MarkUsed, path)?;
+        self.inner.mark_used(path)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<FileLock> {
         self.plan.pass(Operation::Lock, path)?;
         self.inner.lock(path)
@@ -428,6 +435,14 @@ impl File for FaultFile {
                 let part = buffer.get_mut(..count).unwrap_or_default();
                 self.inner.read_at(part, offset)
             }
+        }
+    }
+
+    fn read_ready_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        match self.plan.judge(Operation::Read, &self.path)? {
+            Verdict::Torn | Verdict::Dropped => Err(device_error()),
+            Verdict::Short => Ok(None),
+            Verdict::Pass | Verdict::Lost => self.inner.read_ready_at(buffer, offset),
         }
     }
 

@@ -53,6 +53,7 @@ fn perform(files: &FaultFileSystem, operation: Operation) -> io::Result<()> {
         Operation::RemoveDir => files.remove_dir(Path::new("/d/e")),
         Operation::SyncDir => files.sync_dir(d),
         Operation::Metadata => files.metadata(a).map(drop),
+        Operation::MarkUsed => files.mark_used(a),
         Operation::Lock => files.lock(Path::new("/d/LOCK")).map(drop),
         Operation::AvailableBytes => files.available_bytes(d).map(drop),
     }

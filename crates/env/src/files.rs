@@ -62,6 +62,11 @@ pub struct Metadata {
     pub size: u64,
     /// Bytes that it occupies on the device.
     pub allocated_bytes: u64,
+    /// When its bytes changed, in nanoseconds since 1970.
+    pub written_ns: u64,
+    /// When it was last marked as used ([`FileSystem::mark_used`]), or read where the system keeps
+    /// count of that; in nanoseconds since 1970.
+    pub used_ns: u64,
 }
 
 /// An open file.
@@ -74,6 +79,16 @@ pub trait File: Send + Sync {
     /// # Errors
     /// Whatever the device says.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Reads as [`File::read_at`] if that needs no waiting for the device; `None` where it would,
+    /// or where nobody can tell.
+    ///
+    /// # Errors
+    /// As [`File::read_at`].
+    fn read_ready_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let _ = (buffer, offset);
+        Ok(None)
+    }
 
     /// Writes all of `bytes` at `offset`, extending the file when needed. After an error any part
     /// of it may have been written.
@@ -230,6 +245,12 @@ pub trait FileSystem: Send + Sync {
             Err(error) => Err(error),
         }
     }
+
+    /// Says that a file was used now: [`Metadata::used_ns`] becomes the present.
+    ///
+    /// # Errors
+    /// `NotFound`, `PermissionDenied`.
+    fn mark_used(&self, path: &Path) -> io::Result<()>;
 
     /// Takes the exclusive lock of a file, made if absent, without waiting; dropping the lock, or
     /// the death of the process, releases it.

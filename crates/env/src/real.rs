@@ -8,13 +8,16 @@
 
 use std::{
     fs,
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     os::unix::fs::{FileExt, MetadataExt},
     path::Path,
     sync::Arc,
 };
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{
+    AtFlags, CWD, FallocateFlags, FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
+};
+use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::{AlreadyLocked, DirEntry, EntryKind, File, FileLock, FileSystem, Metadata, OpenMode};
 
@@ -122,7 +125,23 @@ impl FileSystem for RealFileSystem {
             kind,
             size,
             allocated_bytes: metadata.blocks().saturating_mul(512),
+            written_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            used_ns: nanoseconds(metadata.atime(), metadata.atime_nsec()),
         })
+    }
+
+    fn mark_used(&self, path: &Path) -> io::Result<()> {
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            },
+            last_modification: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+        };
+        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::empty())?)
     }
 
     fn lock(&self, path: &Path) -> io::Result<FileLock> {
@@ -134,7 +153,7 @@ impl FileSystem for RealFileSystem {
             .open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(FileLock::new(Box::new(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(AlreadyLocked.into()),
+            Err(Errno::WOULDBLOCK) => Err(AlreadyLocked.into()),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -151,6 +170,14 @@ impl FileSystem for RealFileSystem {
 )]
 fn open_plain(path: &Path) -> io::Result<fs::File> {
     fs::File::open(path)
+}
+
+/// A time of the system, which may lie before 1970 or after 2554.
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> u64 {
+    let since = |count| u64::try_from(count).unwrap_or(0);
+    since(seconds)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(since(nanoseconds))
 }
 
 fn kind_of(file_type: fs::FileType) -> EntryKind {
@@ -175,6 +202,16 @@ impl File for RealFile {
         }
     }
 
+    fn read_ready_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        let mut slices = [IoSliceMut::new(buffer)];
+        let got = rustix::io::preadv2(&self.0, &mut slices, offset, ReadWriteFlags::NOWAIT);
+        match got {
+            Ok(count) => Ok(Some(count)),
+            Err(Errno::AGAIN | Errno::INTR | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }
@@ -185,7 +222,7 @@ impl File for RealFile {
             let total: usize = chunk.iter().map(|slice| slice.len()).sum();
             let mut written = match rustix::io::pwritev(&self.0, chunk, position) {
                 Ok(count) => count,
-                Err(rustix::io::Errno::INTR) => 0,
+                Err(Errno::INTR) => 0,
                 Err(errno) => return Err(errno.into()),
             };
             if written < total {
@@ -227,7 +264,7 @@ impl File for RealFile {
     fn allocate(&self, len: u64) -> io::Result<()> {
         loop {
             match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 result => return Ok(result?),
             }
         }
@@ -268,6 +305,15 @@ mod tests {
             (names[1].name.as_str(), names[1].kind, names[1].size),
             ("c", EntryKind::File, 7)
         );
+        let before = files.metadata(&sub.join("c")).unwrap();
+        assert!(before.written_ns > 1_700_000_000_000_000_000);
+        files.mark_used(&sub.join("c")).unwrap();
+        let after = files.metadata(&sub.join("c")).unwrap();
+        assert!(after.used_ns >= before.used_ns && after.written_ns == before.written_ns);
+        assert!(files.mark_used(&sub.join("none")).is_err());
+        if let Some(count) = file.read_ready_at(&mut buffer, 2).unwrap() {
+            assert_eq!(&buffer[..count], &b"hello"[..count]);
+        }
         let lock = files.lock(&sub.join("LOCK")).unwrap();
         assert!(is_already_locked(
             &files.lock(&sub.join("LOCK")).unwrap_err()

@@ -12,8 +12,10 @@
 //! - a reader gets verified bytes or an error, never other bytes;
 //! - memory is bounded by options, whatever the size of a body or a tree.
 //!
-//! Reading order: [`error`], [`store`] (where blocks live), [`upload`], [`read`], [`collect`].
+//! Reading order: [`error`], [`store`] (where blocks live), [`upload`], [`cache`], [`read`],
+//! [`collect`].
 
+mod cache;
 mod checksum;
 mod collect;
 mod encoding;
@@ -24,12 +26,15 @@ mod store;
 pub mod testing;
 mod upload;
 
+pub use cache::{
+    BlockCache, CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheOptions, CacheStats,
+};
 pub use collect::{
     CollectOptions, Collector, LATE_GRACE_MS_DEFAULT, Orphans, RESERVED_SESSION, Report,
 };
 pub use error::{Error, Mismatch};
 pub use read::{
-    BodyReader, BodyStream, OnItem, OpenBody, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem,
+    BodyReader, BodyStream, Keep, OnItem, OpenBody, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem,
     ReadOptions,
 };
 pub use store::{

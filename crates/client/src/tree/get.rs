@@ -78,7 +78,7 @@ impl Client {
         options: GetOptions,
     ) -> Result<GetReport, Failure> {
         let destination = destination(path, local, options.placement)?;
-        let reader = self.reader(ReadOptions::default()).await?;
+        let reader = self.reader(ReadOptions::once()).await?;
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
         let planner = Planner {
             walk: self.walk(path),

@@ -81,6 +81,10 @@ impl FileSystem for ObservedFileSystem {
         self.inner.metadata(path)
     }
 
+    fn mark_used(&self, path: &Path) -> io::Result<()> {
+        self.inner.mark_used(path)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<FileLock> {
         self.inner.lock(path)
     }

@@ -37,6 +37,15 @@ struct State {
     used_bytes: u64,
     limit_bytes: Option<u64>,
     locks: BTreeSet<PathBuf>,
+    /// Nanoseconds since 1970: one for each change, so that an order of changes is one of times.
+    now_ns: u64,
+    times: BTreeMap<InodeNumber, Times>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Times {
+    written_ns: u64,
+    used_ns: u64,
 }
 
 impl MemoryFileSystem {
@@ -75,6 +84,8 @@ impl MemoryFileSystem {
                 used_bytes,
                 limit_bytes: state.limit_bytes,
                 locks: BTreeSet::new(),
+                now_ns: state.now_ns,
+                times: state.times.clone(),
             })),
         }
     }
@@ -123,6 +134,11 @@ impl State {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    fn written(&mut self, number: InodeNumber) {
+        self.now_ns += 1;
+        self.times.entry(number).or_default().written_ns = self.now_ns;
+    }
+
     fn grow(&mut self, bytes: u64) -> io::Result<()> {
         let used = self.used_bytes + bytes;
         if bytes > 0 && self.limit_bytes.is_some_and(|limit| used > limit) {
@@ -137,6 +153,7 @@ impl State {
         self.grow(len.saturating_sub(before) as u64)?;
         self.used_bytes -= before.saturating_sub(len) as u64;
         self.inode(number)?.set_len(len);
+        self.written(number);
         Ok(())
     }
 
@@ -146,6 +163,7 @@ impl State {
         self.next_inode += 1;
         self.inodes.insert(number, Inode::default());
         self.tree.bind(path, number);
+        self.written(number);
         Ok(number)
     }
 
@@ -283,15 +301,32 @@ impl FileSystem for MemoryFileSystem {
                 kind: EntryKind::Directory,
                 size: 0,
                 allocated_bytes: 0,
+                written_ns: 0,
+                used_ns: 0,
             });
         }
         let number = state.number(path)?;
         let size = state.inode(number)?.len() as u64;
+        let times = state.times.get(&number).copied().unwrap_or_default();
         Ok(Metadata {
             kind: EntryKind::File,
             size,
             allocated_bytes: size,
+            written_ns: times.written_ns,
+            used_ns: times.used_ns,
         })
+    }
+
+    fn mark_used(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.is_dir(path) {
+            return Ok(());
+        }
+        let number = state.number(path)?;
+        state.now_ns += 1;
+        let now_ns = state.now_ns;
+        state.times.entry(number).or_default().used_ns = now_ns;
+        Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<FileLock> {
@@ -355,6 +390,10 @@ impl File for MemoryFile {
         Ok(self.state.lock().inode(self.number)?.read(buffer, offset))
     }
 
+    fn read_ready_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        self.read_at(buffer, offset).map(Some)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.need_writable()?;
         let offset = Self::position(offset)?;
@@ -362,6 +401,7 @@ impl File for MemoryFile {
         let growth = state.inode(self.number)?.growth(offset, bytes.len());
         state.grow(growth as u64)?;
         state.inode(self.number)?.write(bytes, offset);
+        state.written(self.number);
         Ok(())
     }
 

@@ -119,3 +119,22 @@ fn locks_exclude_until_dropped() {
     drop(lock);
     assert!(files.lock(Path::new("/d/LOCK")).is_ok());
 }
+
+#[test]
+fn times_follow_the_order_of_changes() {
+    let files = MemoryFileSystem::new();
+    let (a, b) = (Path::new("/a"), Path::new("/b"));
+    let times = |path| {
+        let metadata = files.metadata(path).unwrap();
+        (metadata.written_ns, metadata.used_ns)
+    };
+    files.open(a, OpenMode::Create).unwrap();
+    let file = files.open(b, OpenMode::Create).unwrap();
+    assert!(times(a).0 < times(b).0);
+    files.mark_used(a).unwrap();
+    assert!(times(a).1 > times(b).0 && times(b).1 == 0);
+    let before = times(b);
+    file.write_at(b"x", 0).unwrap();
+    assert!(times(b).0 > times(a).1.max(before.0));
+    assert!(files.mark_used(Path::new("/c")).is_err());
+}

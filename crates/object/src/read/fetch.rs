@@ -4,10 +4,11 @@
 //! was right.
 
 use super::{
-    options::VERIFY_ATTEMPTS_MAX,
+    cached,
+    options::{Keep, VERIFY_ATTEMPTS_MAX},
     plan::{Fetch, Part},
 };
-use crate::{BlockStore, Error, Mismatch, blocking, checksum, encoding};
+use crate::{BlockCache, BlockStore, Error, Mismatch, blocking, checksum, encoding};
 use bytes::Bytes;
 use nokv_types::{BlockId, Body, Digest, Encoding, Unit};
 use std::{fmt, sync::Arc};
@@ -21,6 +22,12 @@ pub(crate) struct BodyName {
 }
 
 impl BodyName {
+    /// A body of which nothing is known.
+    pub(super) const UNKNOWN: Self = Self {
+        digest: None,
+        size: 0,
+    };
+
     pub(crate) fn of(body: &Body) -> Self {
         Self {
             digest: body.digest(),
@@ -38,16 +45,38 @@ impl fmt::Display for BodyName {
     }
 }
 
-/// Fetches with a limit on how many run at once.
+/// Which body the part with this index is of.
+pub(crate) type NameOf<'a> = &'a (dyn Fn(usize) -> BodyName + Send + Sync);
+
+/// A verified unit.
+pub(super) struct Whole {
+    pub(super) stored: Bytes,
+    pub(super) plain: Bytes,
+    /// Whether `stored` lies in what the GET brought, beside its neighbours.
+    pub(super) is_of_get: bool,
+}
+
+/// What a GET brought.
+pub(super) struct Wholes {
+    /// All of it, gaps included; `None` after an error.
+    pub(super) bytes: Option<Bytes>,
+    /// The units, one for each part.
+    pub(super) wholes: Vec<Result<Whole, Error>>,
+}
+
+/// Fetches with a limit on how many run at once, and a cache, if any, before them.
 #[derive(Clone)]
 pub(crate) struct Fetcher {
     pub(crate) store: Arc<dyn BlockStore>,
     pub(crate) gets: Arc<Semaphore>,
+    pub(crate) cache: Option<Arc<BlockCache>>,
+    /// Where the cache keeps what is fetched.
+    pub(crate) keep: Keep,
 }
 
 impl Fetcher {
     /// The object's bytes in the range of a fetch, perhaps fewer.
-    pub(crate) async fn get(&self, name: BodyName, fetch: &Fetch) -> Result<Bytes, Error> {
+    async fn get(&self, name: BodyName, fetch: &Fetch) -> Result<Bytes, Error> {
         let _turn = self
             .gets
             .acquire()
@@ -64,27 +93,65 @@ impl Fetcher {
         })
     }
 
-    /// The wanted bytes of each part, verified.
+    /// The wanted bytes of each part, verified, or the first error.
     pub(crate) async fn fetch(&self, name: BodyName, fetch: Fetch) -> Result<Vec<Bytes>, Error> {
-        let bytes = self.get(name, &fetch).await?;
-        let mut wanted = Vec::with_capacity(fetch.parts.len());
-        for part in &fetch.parts {
-            wanted.push(self.part(name, &fetch, &bytes, part).await?);
-        }
-        Ok(wanted)
+        let each = self.fetch_each(&fetch, &|_| name).await;
+        each.into_iter().collect()
     }
 
-    /// The wanted bytes of one part out of what a GET brought; fetches again what is damaged.
-    pub(crate) async fn part(
+    /// The wanted bytes of each part, verified, or what is wrong with it; `name_of` says which body
+    /// a part is of.
+    pub(crate) async fn fetch_each(
+        &self,
+        fetch: &Fetch,
+        name_of: NameOf<'_>,
+    ) -> Vec<Result<Bytes, Error>> {
+        if let Some(cache) = &self.cache {
+            return cached::fetch_each(self, cache, fetch, name_of).await;
+        }
+        let wholes = self.wholes(fetch, name_of).await.wholes;
+        let wanted = |(whole, part): (Result<Whole, Error>, &Part)| {
+            whole.map(|whole| cut_wanted(&whole.plain, part))
+        };
+        wholes.into_iter().zip(&fetch.parts).map(wanted).collect()
+    }
+
+    /// The wanted bytes of each part if the cache has them all at hand.
+    pub(crate) fn ready(&self, fetch: &Fetch) -> Option<Vec<Bytes>> {
+        let cache = self.cache.as_ref()?;
+        let ready = |part: &Part| cache.ready(&part.unit, &part.wanted);
+        fetch.parts.iter().map(ready).collect()
+    }
+
+    /// One GET, and the unit of each part out of it, verified.
+    pub(super) async fn wholes(&self, fetch: &Fetch, name_of: NameOf<'_>) -> Wholes {
+        let got = self.get(name_of(0), fetch).await;
+        let mut wholes = Vec::with_capacity(fetch.parts.len());
+        for (index, part) in fetch.parts.iter().enumerate() {
+            let name = name_of(index);
+            wholes.push(match &got {
+                Ok(bytes) => self.whole(name, fetch, bytes, part).await,
+                Err(error) => Err(error.clone().for_body(&name.to_string())),
+            });
+        }
+        Wholes {
+            bytes: got.ok(),
+            wholes,
+        }
+    }
+
+    /// The unit of one part out of what a GET brought; fetches again what is damaged.
+    async fn whole(
         &self,
         name: BodyName,
         fetch: &Fetch,
         bytes: &Bytes,
         part: &Part,
-    ) -> Result<Bytes, Error> {
+    ) -> Result<Whole, Error> {
         let unit = &part.unit;
         let skip = unit.object_offset.saturating_sub(fetch.range.start) as usize;
         let mut stored = cut(bytes, skip, unit.stored_bytes as usize);
+        let mut is_of_get = true;
         for attempt in 1.. {
             match self.verify(name, unit, &stored) {
                 Ok(()) => break,
@@ -97,9 +164,14 @@ impl Fetcher {
                 parts: Vec::new(),
             };
             stored = self.get(name, &again).await?;
+            is_of_get = false;
         }
-        let plain = self.decode(name, unit, stored).await?;
-        Ok(cut(&plain, part.wanted.start as usize, part.wanted.len()))
+        let plain = self.decode(name, unit, stored.clone()).await?;
+        Ok(Whole {
+            stored,
+            plain,
+            is_of_get,
+        })
     }
 
     fn verify(&self, name: BodyName, unit: &Unit, stored: &Bytes) -> Result<(), Error> {
@@ -158,6 +230,11 @@ pub(crate) fn verify_whole(name: BodyName, got: Digest) -> Result<(), Error> {
         }))),
         _ => Ok(()),
     }
+}
+
+/// The wanted bytes of a verified unit.
+pub(super) fn cut_wanted(plain: &Bytes, part: &Part) -> Bytes {
+    cut(plain, part.wanted.start as usize, part.wanted.len())
 }
 
 /// `length` bytes from `skip`, or what there is of them.

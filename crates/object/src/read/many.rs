@@ -107,28 +107,20 @@ impl BodyReader {
             .acquire_many(bytes)
             .await
             .expect("the semaphore is never closed");
-        let mut fetched: Option<Result<Bytes, Error>> = None;
-        let mut files = Vec::with_capacity(indexes.len());
-        for (part, &index) in fetch.parts.iter().zip(indexes) {
-            let Some(item) = items.get(index) else {
-                continue;
-            };
-            let name = BodyName::of(&item.body);
-            let whole = match &fetched {
-                Some(whole) => whole,
-                None => fetched.insert(self.fetcher.get(name, &fetch).await),
-            };
-            let bytes = match whole {
-                Ok(whole) => self.fetcher.part(name, &fetch, whole, part).await,
-                Err(error) => Err(error.clone().for_body(&name.to_string())),
-            };
-            files.push(SmallFile {
-                index,
+        let item_of = |part: usize| indexes.get(part).and_then(|index| items.get(*index));
+        let name_of =
+            |part: usize| item_of(part).map_or(BodyName::UNKNOWN, |item| BodyName::of(&item.body));
+        let fetched = self.fetcher.fetch_each(&fetch, &name_of).await;
+        let small = |(index, bytes): (&usize, _)| {
+            let item = items.get(*index)?;
+            Some(SmallFile {
+                index: *index,
                 path: item.path.clone(),
-                name,
+                name: BodyName::of(&item.body),
                 bytes,
-            });
-        }
+            })
+        };
+        let files = indexes.iter().zip(fetched).filter_map(small).collect();
         self.write_small(files).await
     }
 

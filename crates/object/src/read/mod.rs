@@ -5,6 +5,7 @@
 //! order, ahead of the consumer), [`reader`] (the doors), [`open`] (piece by piece), [`many`]
 //! (whole trees).
 
+mod cached;
 mod fetch;
 mod many;
 mod open;
@@ -15,6 +16,6 @@ mod stream;
 
 pub use many::{OnItem, ReadItem};
 pub use open::OpenBody;
-pub use options::{PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
+pub use options::{Keep, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
 pub use reader::BodyReader;
 pub use stream::BodyStream;

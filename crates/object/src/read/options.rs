@@ -30,6 +30,18 @@ pub struct ReadOptions {
     pub parallel_files: usize,
     /// Bytes fetched and not yet written to local files, at least [`BLOCK_BYTES_MAX`].
     pub memory_bytes_max: u32,
+    /// Where the cache, if there is one, keeps what is fetched.
+    pub keep: Keep,
+}
+
+/// Where a cache keeps what a reader fetches.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Keep {
+    /// In memory and on disk: pieces of it will be asked for soon.
+    #[default]
+    Near,
+    /// On disk only: it is read once, from start to end.
+    OnDisk,
 }
 
 impl Default for ReadOptions {
@@ -39,11 +51,21 @@ impl Default for ReadOptions {
             lookahead_gets: 4,
             parallel_files: 8,
             memory_bytes_max: BLOCK_BYTES_MAX,
+            keep: Keep::Near,
         }
     }
 }
 
 impl ReadOptions {
+    /// For what is read once, from start to end.
+    #[must_use]
+    pub fn once() -> Self {
+        Self {
+            keep: Keep::OnDisk,
+            ..Self::default()
+        }
+    }
+
     /// The same options if they are within their limits. **Errors**: [`Error::Invalid`].
     pub(crate) fn checked(self) -> Result<Self, Error> {
         let flaw = if !(1..=PARALLEL_GETS_MAX).contains(&self.parallel_gets) {

@@ -56,6 +56,16 @@ impl Fetch {
         }
     }
 
+    /// The GET that brings these parts, which are of one object and in order; `None` for none.
+    pub(super) fn around(parts: Vec<Part>) -> Option<Self> {
+        let (first, last) = (parts.first()?.unit, parts.last()?.unit);
+        Some(Self {
+            block: first.block,
+            range: first.object_offset..last.object_range().end,
+            parts,
+        })
+    }
+
     /// Bytes that the GET brings.
     pub(crate) fn bytes(&self) -> u32 {
         self.range.end.saturating_sub(self.range.start)

@@ -11,7 +11,7 @@ use super::{
     options::{READ_BYTES_MAX, ReadOptions},
     stream::{BodyStream, Delivery, body_stream, deliveries, zeros},
 };
-use crate::{BlockStore, Error, blocking, checksum};
+use crate::{BlockCache, BlockStore, Error, blocking, checksum};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt};
 use nokv_env::{File, FileSystem, OpenMode};
@@ -52,10 +52,22 @@ impl BodyReader {
         let memory = Arc::new(Semaphore::new(options.memory_bytes_max as usize));
         Ok(Self {
             files,
-            fetcher: Fetcher { store, gets },
+            fetcher: Fetcher {
+                store,
+                gets,
+                cache: None,
+                keep: options.keep,
+            },
             options,
             memory,
         })
+    }
+
+    /// The same reader with a cache, which must be one of the same store.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Arc<BlockCache>) -> Self {
+        self.fetcher.cache = Some(cache);
+        self
     }
 
     /// A range of a body, cut at the body's end. **Shape**: at most [`READ_BYTES_MAX`] bytes.

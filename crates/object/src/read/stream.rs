@@ -103,6 +103,9 @@ fn start(
         Step::Inline(range) => ready(vec![inline.slice(range)], 0),
         Step::Hole(zeros) => ready(Vec::new(), zeros),
         Step::Fetch(fetch) => {
+            if let Some(chunks) = fetcher.ready(&fetch) {
+                return ready(chunks, 0);
+            }
             let task = tokio::spawn(async move { fetcher.fetch(name, fetch).await });
             let task = AbortOnDropHandle::new(task);
             Box::pin(async move {

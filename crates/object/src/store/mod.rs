@@ -8,7 +8,7 @@
 mod aws_files;
 mod block_store;
 mod folder_blocks;
-mod key;
+pub(crate) mod key;
 mod memory_blocks;
 mod object_blocks;
 mod retry;

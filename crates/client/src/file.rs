@@ -5,8 +5,8 @@ use crate::{Client, WriteOptions};
 use bytes::Bytes;
 use futures::StreamExt;
 use nokv_namespace::{Content, NewAttributes, Node, Publish, PublishItem, Published};
-use nokv_object::{BodyStream, ReadOptions, UploadOptions};
-use nokv_types::{Failure, NsPath, Reason};
+use nokv_object::{BodyStream, OpenBody, ReadOptions, UploadOptions};
+use nokv_types::{Body, Failure, NsPath, Reason};
 use std::fmt;
 use std::ops::Range;
 use tokio::io::AsyncRead;
@@ -44,6 +44,13 @@ impl Client {
         let reader = self.reader(ReadOptions::once()).await?;
         let range = range.start.min(body.size())..range.end.min(body.size());
         Ok((node, FileStream(reader.stream(&body, range))))
+    }
+
+    /// A body to be read piece by piece, at any offset.
+    ///
+    /// **Errors**: `Unavailable` when the object store can't be reached.
+    pub async fn open_body(&self, body: Body) -> Result<OpenBody, Failure> {
+        Ok(self.reader(ReadOptions::default()).await?.open(body))
     }
 
     /// Publishes what `reader` gives as one file; visible whole when this returns, or not at all.

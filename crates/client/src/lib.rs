@@ -45,13 +45,15 @@ pub use nokv_namespace::{
     Follow, Lease, Left, MergeOutcome, MergeRun, Merged, Mount, NewAttributes, NewSnapshot, Node,
     OnConflict, Page, Parents, Place, Publish, PublishItem, Published, Quota, QuotaCheck,
     QuotaLimits, QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, ReplaceBody,
-    Restored, Room, Session, SessionState, SetAttributes, SetTime, Snapshot, SnapshotState, Target,
-    Undone, Usage,
+    Restored, Room, Session, SessionState, SetAttributes, SetTime, SetXattr, Snapshot,
+    SnapshotState, Target, Undone, Usage,
 };
 pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use nokv_object::{CACHE_DISK_BYTES_MIN, CacheStats};
+pub use nokv_object::{OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use restore::CommandAnswer;
+pub use session::UploadSession;
 pub use status::{Checked, Status};
 pub use tree::{
     Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,

@@ -2,7 +2,8 @@
 //! buffered.
 
 use crate::Client;
-use nokv_namespace::{Changed, Place, ReplaceBody, Target};
+use bytes::Bytes;
+use nokv_namespace::{Changed, Place, ReplaceBody, SetXattr, Target};
 use nokv_proto::kind_to_wire;
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_server::wire;
@@ -40,6 +41,62 @@ impl Client {
         ask.context = Some(self.context());
         ask.target = Some(wire::target_to_wire(target.into()));
         self.change(Method::ReplaceBody(ask)).await
+    }
+
+    /// The value of an extended attribute. **Errors**: as [`Client::lookup`]; `NotFound` when the
+    /// node has none.
+    pub async fn xattr<'a>(
+        &self,
+        target: impl Into<Target<'a>>,
+        name: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let method = Method::GetXattr(v1::GetXattrRequest {
+            view: Some(self.view_to_wire()),
+            target: Some(wire::target_to_wire(target.into())),
+            name: Bytes::copy_from_slice(name),
+        });
+        let pick = |answer| match answer {
+            Answer::GetXattr(answer) => Some(answer),
+            _ => None,
+        };
+        Ok(self.shared.transport.call(method, pick).await?.value)
+    }
+
+    /// The names of the extended attributes, in byte order. **Errors**: as [`Client::lookup`].
+    pub async fn xattrs<'a>(&self, target: impl Into<Target<'a>>) -> Result<Vec<Bytes>, Failure> {
+        let method = Method::ListXattrs(v1::ListXattrsRequest {
+            view: Some(self.view_to_wire()),
+            target: Some(wire::target_to_wire(target.into())),
+        });
+        let pick = |answer| match answer {
+            Answer::ListXattrs(answer) => Some(answer),
+            _ => None,
+        };
+        Ok(self.shared.transport.call(method, pick).await?.names)
+    }
+
+    /// Changes an extended attribute. **Errors**: as [`Client::lookup`]; `AlreadyExists` and
+    /// `NotFound` as the change says; `TooLarge`.
+    pub async fn set_xattr<'a>(
+        &self,
+        target: impl Into<Target<'a>>,
+        name: &[u8],
+        change: SetXattr,
+    ) -> Result<Changed, Failure> {
+        let (kind, value) = match change {
+            SetXattr::Put(value) => (v1::XattrChange::Put, value),
+            SetXattr::Create(value) => (v1::XattrChange::Create, value),
+            SetXattr::Replace(value) => (v1::XattrChange::Replace, value),
+            SetXattr::Remove => (v1::XattrChange::Remove, Bytes::new()),
+        };
+        self.change(Method::SetXattr(v1::SetXattrRequest {
+            context: Some(self.context()),
+            target: Some(wire::target_to_wire(target.into())),
+            name: Bytes::copy_from_slice(name),
+            change: kind.into(),
+            value,
+        }))
+        .await
     }
 
     /// Makes everything that was acknowledged so far durable.

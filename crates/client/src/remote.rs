@@ -250,6 +250,7 @@ impl Remote {
                 | Method::MakeNode(_)
                 | Method::ReplaceBody(_)
                 | Method::EditBody(_)
+                | Method::SetXattr(_)
                 | Method::CreateMount(_)
                 | Method::CreateSnapshot(_)
                 | Method::RenewSnapshot(_)
@@ -289,6 +290,8 @@ impl Remote {
                 | Method::Command(_)
                 | Method::Room(_)
                 | Method::Sync(_)
+                | Method::GetXattr(_)
+                | Method::ListXattrs(_)
                 | Method::Watch(_),
             )
             | None => (Kind::Repeatable, &self.metadata, Patience::Deadline),
@@ -325,6 +328,7 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::Publish(ask)) => &ask.context,
         Some(Method::MakeNode(ask)) => &ask.context,
         Some(Method::ReplaceBody(ask)) => &ask.context,
+        Some(Method::SetXattr(ask)) => &ask.context,
         Some(Method::CreateMount(ask)) => &ask.context,
         Some(Method::CreateBranch(ask)) => &ask.context,
         Some(Method::RemoveBranch(ask)) => &ask.context,

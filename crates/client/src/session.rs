@@ -8,6 +8,7 @@
 use crate::Client;
 use nokv_object::{UploadOptions, Uploader};
 use nokv_types::{Failure, SessionId};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -22,8 +23,8 @@ const RENEW_PAUSE: Duration = Duration::from_millis(TTL_MS as u64 / 3);
 /// holds nobody up longer.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// An open upload session.
-pub(crate) struct UploadSession {
+/// An open upload session, for bodies that are published by their callers.
+pub struct UploadSession {
     client: Client,
     id: SessionId,
     renewal: JoinHandle<()>,
@@ -32,7 +33,8 @@ pub(crate) struct UploadSession {
 }
 
 impl UploadSession {
-    pub(crate) async fn open(client: &Client) -> Result<Self, Failure> {
+    /// Opens a session. **Errors**: those of every call.
+    pub async fn open(client: &Client) -> Result<Self, Failure> {
         let id = client.open_session(TTL_MS).await?.id;
         let renewed = client.clone();
         let renewal = tokio::spawn(async move {
@@ -52,12 +54,16 @@ impl UploadSession {
         })
     }
 
-    pub(crate) const fn id(&self) -> SessionId {
+    /// Its id: what a publish of its blocks names.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
         self.id
     }
 
-    /// The one uploader of the session.
-    pub(crate) async fn uploader(&mut self, options: UploadOptions) -> Result<Uploader, Failure> {
+    /// The one uploader of the session: ask for it once, and clone it.
+    ///
+    /// **Errors**: `Unavailable` when the object store can't be reached.
+    pub async fn uploader(&mut self, options: UploadOptions) -> Result<Uploader, Failure> {
         let files = Arc::clone(&self.client.shared.env.files);
         let blocks = self.client.blocks().await?;
         let uploader = Uploader::new(files, blocks, self.id, options)?;
@@ -66,10 +72,18 @@ impl UploadSession {
     }
 
     /// Ends the session. A failure costs only that it ends later, by itself.
-    pub(crate) async fn close(mut self) {
+    pub async fn close(mut self) {
         self.is_closed = true;
         let uploader = self.uploader.take();
         end(&self.client, self.id, uploader).await;
+    }
+}
+
+impl fmt::Debug for UploadSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadSession")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@ use crate::store::{Store, name, path};
 use bytes::Bytes;
 use nokv_client::{
     Client, Content, Expect, Follow, NewAttributes, Node, Parents, Place, Publish, PublishItem,
-    Remove, RenameMode, ReplaceBody, SetAttributes, SetTime, Target, WriteOptions,
+    Remove, RenameMode, ReplaceBody, SetAttributes, SetTime, SetXattr, Target, WriteOptions,
 };
 use nokv_types::{Body, Failure, Generation, Layout, NodeKind, NsPath, TimeNanos};
 use std::fmt::Debug;
@@ -291,6 +291,22 @@ async fn nodes(script: &mut Transcript) {
     }
     let read = client.body(file).await.map(|(_, body)| body);
     script.note("body", read);
+    let value = |text: &'static str| Bytes::from_static(text.as_bytes());
+    for change in [
+        SetXattr::Replace(value("none")),
+        SetXattr::Create(value("first")),
+        SetXattr::Create(value("second")),
+        SetXattr::Put(value("third")),
+    ] {
+        let set = client.set_xattr(file, b"user.x", change).await;
+        script.note("set_xattr", set.map(|changed| shape(&changed.node)));
+        script.note("xattr", client.xattr(file, b"user.x").await);
+        script.note("xattrs", client.xattrs(file).await);
+    }
+    for _ in 0..2 {
+        let removed = client.set_xattr(file, b"user.x", SetXattr::Remove).await;
+        script.note("remove an xattr", removed.map(drop));
+    }
     script.note("sync", client.sync().await);
 }
 

@@ -184,6 +184,9 @@ impl Service {
             Method::MakeNode(ask) => nodes::make_node(inner, ask),
             Method::ReplaceBody(ask) => nodes::replace_body(inner, ask),
             Method::EditBody(ask) => edits::edit_body(inner, ask),
+            Method::GetXattr(ask) => nodes::get_xattr(inner, ask),
+            Method::ListXattrs(ask) => nodes::list_xattrs(inner, ask),
+            Method::SetXattr(ask) => nodes::set_xattr(inner, ask),
             Method::OpenSession(ask) => bodies::open_session(inner, ask),
             Method::RenewSession(ask) => bodies::renew_session(inner, ask),
             Method::CloseSession(ask) => bodies::close_session(inner, ask),
@@ -298,6 +301,9 @@ fn lane(method: &Method) -> Lane {
         | Method::Sync(_)
         | Method::MakeNode(_)
         | Method::ReplaceBody(_)
+        | Method::GetXattr(_)
+        | Method::ListXattrs(_)
+        | Method::SetXattr(_)
         | Method::GetQuota(_)
         | Method::Room(_) => Lane::Inline,
         Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),

@@ -15,6 +15,7 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::Sync(_) => return true,
         Method::MakeNode(ask) => &mut ask.context,
         Method::ReplaceBody(ask) => &mut ask.context,
+        Method::SetXattr(ask) => &mut ask.context,
         Method::MakeDir(ask) => &mut ask.context,
         Method::Symlink(ask) => &mut ask.context,
         Method::Link(ask) => &mut ask.context,

@@ -123,6 +123,13 @@ impl Fetcher {
         fetch.parts.iter().map(ready).collect()
     }
 
+    /// Whether a part need not be fetched, at the price of a look at its first byte.
+    pub(super) fn has(&self, part: &Part) -> bool {
+        let first = 0..part.unit.plain_bytes.min(1);
+        let cache = self.cache.as_ref();
+        cache.is_some_and(|cache| cache.ready(&part.unit, &first).is_some())
+    }
+
     /// One GET, and the unit of each part out of it, verified.
     pub(super) async fn wholes(&self, fetch: &Fetch, name_of: NameOf<'_>) -> Wholes {
         let got = self.get(name_of(0), fetch).await;

@@ -9,10 +9,13 @@ mod cached;
 mod fetch;
 mod many;
 mod open;
+#[cfg(test)]
+mod open_test;
 mod options;
 mod plan;
 mod reader;
 mod stream;
+mod window;
 
 pub use many::{OnItem, ReadItem};
 pub use open::OpenBody;

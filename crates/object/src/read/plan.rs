@@ -38,6 +38,14 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// The same unit, all of it.
+    pub(super) fn all(&self) -> Self {
+        Self {
+            unit: self.unit,
+            wanted: 0..self.unit.plain_bytes,
+        }
+    }
+
     /// What an extent shows.
     fn of(extent: &Extent) -> Self {
         Self {
@@ -47,8 +55,23 @@ impl Part {
     }
 }
 
+impl Step {
+    /// Bytes of the body that it brings.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Inline(range) => range.len() as u64,
+            Self::Hole(count) => *count,
+            Self::Fetch(fetch) => fetch
+                .parts
+                .iter()
+                .map(|part| part.wanted.len() as u64)
+                .sum(),
+        }
+    }
+}
+
 impl Fetch {
-    fn of(part: Part) -> Self {
+    pub(super) fn of(part: Part) -> Self {
         Self {
             block: part.unit.block,
             range: part.unit.object_range(),

@@ -36,6 +36,7 @@ pub struct BodyReader {
     pub(super) fetcher: Fetcher,
     pub(super) options: ReadOptions,
     pub(super) memory: Arc<Semaphore>,
+    pub(super) ahead: Arc<Semaphore>,
 }
 
 impl BodyReader {
@@ -60,6 +61,7 @@ impl BodyReader {
             },
             options,
             memory,
+            ahead: Arc::new(Semaphore::new(options.ahead_bytes_max as usize)),
         })
     }
 

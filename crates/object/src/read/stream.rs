@@ -176,7 +176,9 @@ pub(crate) fn zeros(count: u64) -> impl Iterator<Item = Bytes> {
 }
 
 /// The result of a task of our own, whose panic is ours.
-fn joined<T>(joined: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+pub(super) fn joined<T>(
+    joined: Result<Result<T, Error>, tokio::task::JoinError>,
+) -> Result<T, Error> {
     match joined {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

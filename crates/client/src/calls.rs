@@ -8,7 +8,7 @@ use nokv_namespace::{
 };
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_proto::{FromWire, failure_from_wire, present};
-use nokv_server::{Collected, wire};
+use nokv_server::wire;
 use nokv_types::{Body, Failure, MountId, Name, NodeId, NsPath, SessionId, Version};
 
 /// Entries of a page when a whole directory is read.
@@ -87,39 +87,6 @@ impl Client {
             problems: problems
                 .map(|problem| (problem.kind, problem.message))
                 .collect(),
-        })
-    }
-
-    /// Runs a round of collection. `retention_ms` overrides the store's for this round.
-    pub async fn collect(&self, retention_ms: Option<u64>) -> Result<Collected, Failure> {
-        let ask = v1::CollectRequest {
-            retention_ms,
-            abandon_uploads: false,
-        };
-        self.collect_as(ask).await
-    }
-
-    /// The same after ending every upload session: for when it is known that nobody uploads.
-    /// Whoever does all the same fails with `SessionExpired`.
-    pub async fn collect_abandoning_uploads(
-        &self,
-        retention_ms: Option<u64>,
-    ) -> Result<Collected, Failure> {
-        let ask = v1::CollectRequest {
-            retention_ms,
-            abandon_uploads: true,
-        };
-        self.collect_as(ask).await
-    }
-
-    async fn collect_as(&self, ask: v1::CollectRequest) -> Result<Collected, Failure> {
-        let method = Method::Collect(ask);
-        let done = self.shared.transport.call(method, pick!(Collect)).await?;
-        Ok(Collected {
-            session_count: done.session_count,
-            body_count: done.body_count,
-            object_count: done.object_count,
-            failed_count: done.failed_count,
         })
     }
 }
@@ -243,6 +210,7 @@ impl Client {
                 .iter()
                 .map(|target| wire::target_to_wire(*target))
                 .collect(),
+            lease_ms: 0,
         };
         let plan = self
             .shared

@@ -17,6 +17,7 @@ mod branches;
 mod cache;
 mod calls;
 mod client;
+mod collection;
 mod connect;
 mod edits;
 mod endpoint;
@@ -37,6 +38,7 @@ mod watch;
 pub use branches::MergeAnswer;
 pub use cache::{CacheConfig, CacheDir};
 pub use client::Client;
+pub use collection::{CollectRules, Ongoing};
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
 pub use nokv_namespace::{

@@ -24,6 +24,7 @@ mod failure;
 mod fingerprint;
 mod ids;
 mod layers;
+mod leases;
 mod namespace;
 mod operations;
 mod paths;
@@ -35,6 +36,7 @@ mod records;
 mod spot;
 mod walk;
 
+pub use api::LeaseKeeping;
 pub use api::{
     Announced, BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed,
     ChangedPlace, CheckReport, Content, Context, DIFFERENCES_MAX, DiffPage, Difference,
@@ -50,6 +52,7 @@ pub use api::{
     Placement, Restored, ShardStatus, Undone,
 };
 pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
+pub use leases::{READ_LEASE_MS_DEFAULT, READ_LEASE_MS_MAX};
 pub use namespace::Namespace;
 pub use nokv_shard::{Durability, SHARDS_MAX};
 pub use operations::Feed;

@@ -11,6 +11,7 @@
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
 use crate::layers::{self, Chains};
+use crate::leases::Leases;
 use crate::operations::shards;
 use crate::paths::Paths;
 use crate::pins::{Hold, Pins};
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) chains: Chains,
     pub(crate) mounts: RwLock<Vec<Mount>>,
     pub(crate) pins: Pins,
+    pub(crate) leases: Leases,
     floor: AtomicU64,
     /// What the engine was last told that it need not keep.
     pruned: AtomicU64,
@@ -103,6 +105,7 @@ impl Namespace {
         let floor = ids::read(shard.engine(), &system::floor())?.map_or(0, |(floor, _)| floor);
         layers::pin_bases(&shard)?;
         let pins = read_pins(shard.engine())?;
+        let leased_until = crate::operations::unknown_until(shard.engine())?;
         let salt = env.random.next_u64() >> 40;
         let inner = Inner {
             mounts: RwLock::new(read_mounts(shard.engine())?),
@@ -113,6 +116,7 @@ impl Namespace {
             paths: Paths::new(),
             chains: Chains::new(),
             pins: Pins::new(pins),
+            leases: Leases::after(leased_until),
             floor: AtomicU64::new(floor),
             pruned: AtomicU64::new(floor),
             held_looked_at: AtomicU64::new(u64::MAX),

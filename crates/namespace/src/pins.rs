@@ -72,6 +72,15 @@ impl Pins {
         self.set.lock().find(version).is_ok()
     }
 
+    /// How often a version is pinned.
+    pub(crate) fn count(&self, version: Version) -> u32 {
+        let set = self.set.lock();
+        let found = set.find(version).ok();
+        found
+            .and_then(|index| set.sorted.get(index))
+            .map_or(0, |(_, count)| *count)
+    }
+
     /// How many versions are pinned.
     pub(crate) fn len(&self) -> usize {
         self.set.lock().sorted.len()

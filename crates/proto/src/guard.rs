@@ -127,6 +127,7 @@ mod tests {
         let plan = v1::ReadPlanRequest {
             view: None,
             targets: vec![target; 1024],
+            ..v1::ReadPlanRequest::default()
         };
         let method = Some(v1::request::Method::ReadPlan(plan));
         let request = v1::Request {

@@ -3,8 +3,8 @@
 
 use crate::store::{path, snapshot};
 use nokv_client::{
-    Client, ClientOptions, Create, Endpoint, GetOptions, ObjectsConfig, PutOptions, Remove,
-    WriteOptions,
+    Client, ClientOptions, CollectRules, Create, Endpoint, GetOptions, ObjectsConfig, Ongoing,
+    PutOptions, Remove, WriteOptions,
 };
 use nokv_env::Env;
 use nokv_server::{ObjectsCheck, Server, ServerOptions, Service, StoreConfig};
@@ -102,6 +102,13 @@ async fn a_tree_goes_straight_to_the_folder_and_is_collected_when_removed() {
         .await
         .expect("removed");
     client.collect(Some(0)).await.expect("collected");
+    assert!(blocks(&objects).len() > 1, "the reads have their leases");
+    let rules = CollectRules {
+        retention_ms: Some(0),
+        reads: Ongoing::End,
+        ..CollectRules::default()
+    };
+    client.collect_by(rules).await.expect("collected");
     assert_eq!(
         blocks(&objects).len(),
         1,

@@ -46,7 +46,7 @@ pub use publish::{
     Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published, ReplaceBody,
 };
 pub use quota::{Left, Quota, QuotaCheck, QuotaLimits, QuotaState, QuotaUsage, Room};
-pub use session::{Reclaimed, Session, SessionState};
+pub use session::{LeaseKeeping, Reclaimed, Session, SessionState};
 pub use snapshot::{Lease, NewSnapshot, Snapshot, SnapshotState};
 pub use target::{Follow, Place, Target};
 pub use watch::{Announced, Change, ChangeKind, ChangePage, ChangedPlace, FeedPage, Scope};

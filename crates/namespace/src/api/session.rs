@@ -22,6 +22,15 @@ pub enum SessionState {
     Closed,
 }
 
+/// Whom a lease of a read is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaseKeeping {
+    /// A reader in this process, which ends with it.
+    InProcess,
+    /// A reader elsewhere, which goes on when the store is opened again.
+    AcrossRestarts,
+}
+
 /// What one round of [`crate::Namespace::reclaim`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reclaimed {

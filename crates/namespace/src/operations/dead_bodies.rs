@@ -1,8 +1,9 @@
 //! Bodies out of sight: dropping their references once no retained version can see them.
 //!
 //! Invariants:
-//! - a body is reclaimed only when its death is at or below the floor, the floor is on disk, and no
-//!   pinned version lies between its birth and its death: no read that is admitted can need it;
+//! - a body is reclaimed only when its death is at or below the floor, the floor is on disk, no
+//!   pinned version lies between its birth and its death, and no read is leased since a version
+//!   before its death: no read that is admitted, or under way with a lease, can need it;
 //! - references are dropped once: the command checks that the death record is as it was read;
 //! - no round looks again at a body that waits: one that a pin still sees is moved to be held under
 //!   that pin, and comes up again when the pin is gone. So a snapshot that lives for years costs
@@ -29,6 +30,8 @@ impl Namespace {
     /// Drops the references of bodies that nothing retained can see.
     pub(super) fn drop_dead(&self, limit: usize, reclaimed: &mut Reclaimed) -> Result<(), Failure> {
         let floor = self.floor();
+        // Asked after the floor: see `crate::leases`.
+        let floor = floor.min(self.inner.leases.oldest(self.now_millis()));
         // Asked before the pins: what is released after is looked at in the next round.
         let released = self.inner.pins.released();
         let mut round = Round {
@@ -50,6 +53,7 @@ impl Namespace {
 /// One round over dead bodies.
 struct Round<'a> {
     namespace: &'a Namespace,
+    /// What died after it is retained or leased.
     floor: Version,
     /// Ascending.
     pins: Vec<Version>,
@@ -97,6 +101,7 @@ impl Round<'_> {
     fn held(&mut self) -> Result<bool, Failure> {
         let keyspace = DeadBody::HELD_KEYSPACE;
         let mut range = KeyRange::all();
+        let mut is_done = true;
         'gone: loop {
             let at = self.namespace.read_version();
             let scan = self
@@ -121,6 +126,12 @@ impl Round<'_> {
                     return Ok(false);
                 }
                 let death = record.death.in_record(found.version);
+                if death > self.floor {
+                    // Leased.
+                    self.reclaimed.retained += 1;
+                    is_done = false;
+                    continue;
+                }
                 self.settle(&mut drop, key, &body, record, death)?;
                 if drop.is_full() {
                     self.reclaimed.bodies += drop.execute()?;
@@ -129,7 +140,7 @@ impl Round<'_> {
                 }
             }
             self.reclaimed.bodies += drop.execute()?;
-            return Ok(true);
+            return Ok(is_done);
         }
     }
 

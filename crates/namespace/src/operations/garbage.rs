@@ -40,6 +40,7 @@ impl Namespace {
     pub fn reclaim_within(&self, limit: usize, retention_ms: u64) -> Result<Reclaimed, Failure> {
         let _turn = self.inner.reclaiming.lock();
         let mut reclaimed = Reclaimed::default();
+        self.expire_leases();
         // One that fails (a record that can't be read) holds up no other.
         let outcomes = [
             self.take_apart(limit, &mut reclaimed),

@@ -14,6 +14,7 @@ mod dead_bodies;
 mod diff;
 mod edit;
 mod garbage;
+mod leases;
 mod link;
 mod make;
 mod merge;
@@ -37,6 +38,7 @@ mod usage;
 mod watch;
 mod xattrs;
 
+pub(crate) use leases::unknown_until;
 pub(crate) use quotas::Begun;
 pub use sessions::SESSION_TTL_MS_MAX;
 pub use snapshots::SNAPSHOT_LEASE_MS_MAX;

@@ -7,6 +7,7 @@
 //! | `branches` | format, first branch id not yet given (8) |
 //! | `mounts` | format, first mount id not yet given (8) |
 //! | `floor` | format, version below which nothing can be read (8) |
+//! | `leases` | format, until when leases of reads may run, milliseconds since 1970 (8) |
 
 use super::{FORMAT, SYSTEM};
 use bytes::Bytes;
@@ -29,6 +30,10 @@ pub(crate) fn mounts() -> Key {
 
 pub(crate) fn branches() -> Key {
     Key::new(SYSTEM, b"branches")
+}
+
+pub(crate) fn leases() -> Key {
+    Key::new(SYSTEM, b"leases")
 }
 
 /// Raised by the collector. A command that pins a version checks that it did not change.

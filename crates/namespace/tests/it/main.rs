@@ -5,6 +5,7 @@ mod branches;
 mod damage;
 mod edits;
 mod garbage;
+mod leases;
 mod merge;
 mod model;
 mod mounts;

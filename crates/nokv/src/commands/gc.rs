@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::output::Output;
 use crate::text::count;
-use nokv_client::{Client, Collected};
+use nokv_client::{Client, CollectRules, Collected, Ongoing};
 use serde_json::Map;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   nokv gc                                     what nothing can see any more
   nokv gc --retention 0s                      also what was replaced or removed just now
+  nokv gc --retention 0s --end-reads          without waiting for those who may still read it
   nokv gc --abandon-uploads                   also what killed uploads left, without waiting
   nokv gc --json | jq .objects";
 
@@ -24,6 +25,9 @@ pub(crate) struct Arguments {
     /// End every upload first: only when nobody is uploading; who is must start again
     #[arg(long)]
     abandon_uploads: bool,
+    /// End every lease of a read first: only when nobody is reading; who is must start again
+    #[arg(long)]
+    end_reads: bool,
 }
 
 /// Runs rounds of collection until one finds nothing more to delete.
@@ -35,11 +39,13 @@ pub(crate) async fn run(
     let retention = arguments
         .retention
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let collected = if arguments.abandon_uploads {
-        client.collect_abandoning_uploads(retention).await?
-    } else {
-        client.collect(retention).await?
+    let ongoing = |ends: bool| if ends { Ongoing::End } else { Ongoing::Respect };
+    let rules = CollectRules {
+        retention_ms: retention,
+        uploads: ongoing(arguments.abandon_uploads),
+        reads: ongoing(arguments.end_reads),
     };
+    let collected = client.collect_by(rules).await?;
     print(&collected, output)
 }
 

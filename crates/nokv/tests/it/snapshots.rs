@@ -21,7 +21,7 @@ fn past_stays_readable(store: &Store) {
     let version = made["version"].to_string();
     store.ok_with_input(&["put", "-", "/runs/42/model"], &after);
     store.ok(["rm", "/runs/42/gone"]);
-    store.ok(["gc", "--retention", "0s"]);
+    store.ok(["gc", "--retention", "0s", "--end-reads"]);
     for at in ["best", version.as_str()] {
         assert_eq!(store.ok(["cat", "--at", at, "/runs/42/model"]), before);
         let names = text(store.ok(["ls", "--at", at, "/runs/42"]));
@@ -50,11 +50,11 @@ fn past_stays_readable(store: &Store) {
     assert!(again.contains("exists already"), "{again}");
     store.ok(["snapshot", "create", "/runs", "again", "--at", "best"]);
     store.ok(["snapshot", "rm", "best"]);
-    store.ok(["gc", "--retention", "0s"]);
+    store.ok(["gc", "--retention", "0s", "--end-reads"]);
     let model = "/runs/42/model";
     assert_eq!(store.ok(["cat", "--at", "again", model]), before);
     store.ok(["snapshot", "rm", "again"]);
-    store.ok(["gc", "--retention", "0s"]);
+    store.ok(["gc", "--retention", "0s", "--end-reads"]);
     assert!(
         store
             .fails(["cat", "--at", "again", model])

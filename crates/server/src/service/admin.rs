@@ -44,6 +44,10 @@ pub(super) async fn collect(inner: &Inner, ask: v1::CollectRequest) -> Result<An
         on_blocking_thread(move || namespace.abandon_sessions()).await?;
         inner.sessions_seen.lock().clear();
     }
+    if ask.end_reads {
+        let namespace = inner.namespace.clone();
+        on_blocking_thread(move || namespace.end_read_leases()).await?;
+    }
     let collected = inner.collect(ask.retention_ms).await?;
     Ok(Answer::Collect(v1::CollectResponse {
         session_count: collected.session_count,

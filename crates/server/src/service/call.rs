@@ -97,7 +97,7 @@ impl Service {
         } = arrived;
         let result = self
             .check_deadline(deadline)
-            .and_then(|()| guarded(caller, || self.run_inline(method)));
+            .and_then(|()| guarded(caller, || self.run_inline(method, caller)));
         let needs_sync = needs_sync && result.is_ok();
         Applied { result, needs_sync }
     }
@@ -165,14 +165,14 @@ impl Service {
         }
     }
 
-    fn run_inline(&self, method: Method) -> Result<Answer, Failure> {
+    fn run_inline(&self, method: Method, caller: &Caller) -> Result<Answer, Failure> {
         let inner: &Inner = &self.inner;
         match method {
             Method::Lookup(ask) => reads::lookup(inner, ask),
             Method::ReadDir(ask) => reads::read_dir(inner, ask),
             Method::ReadLink(ask) => reads::read_link(inner, ask),
             Method::Usage(ask) => reads::usage(inner, ask),
-            Method::ReadPlan(ask) => reads::read_plan(inner, ask),
+            Method::ReadPlan(ask) => reads::read_plan(inner, ask, caller),
             Method::MakeDir(ask) => changes::make_dir(inner, ask),
             Method::Symlink(ask) => changes::symlink(inner, ask),
             Method::Link(ask) => changes::link(inner, ask),

@@ -1,8 +1,9 @@
 //! Reads of the namespace.
 
+use super::call::Caller;
 use super::store::Inner;
 use crate::wire;
-use nokv_namespace::View;
+use nokv_namespace::{LeaseKeeping, READ_LEASE_MS_DEFAULT, View};
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_proto::{invalid, name_from_wire};
 use nokv_types::{Failure, Reason, SnapshotName};
@@ -70,7 +71,11 @@ pub(super) fn usage(inner: &Inner, ask: v1::UsageRequest) -> Result<Answer, Fail
     }))
 }
 
-pub(super) fn read_plan(inner: &Inner, ask: v1::ReadPlanRequest) -> Result<Answer, Failure> {
+pub(super) fn read_plan(
+    inner: &Inner,
+    ask: v1::ReadPlanRequest,
+    caller: &Caller,
+) -> Result<Answer, Failure> {
     let count = ask.targets.len();
     if count == 0 {
         return Err(invalid("targets", "is empty; ask for at least one file"));
@@ -82,6 +87,8 @@ pub(super) fn read_plan(inner: &Inner, ask: v1::ReadPlanRequest) -> Result<Answe
         ));
     }
     let view = view(inner, ask.view)?;
+    // Before anything is read, so that it covers what is.
+    let leased_until_ms = lease(inner, &view, ask.lease_ms, caller)?;
     let mut results = Vec::with_capacity(count);
     let mut bytes = 0;
     for target in ask.targets {
@@ -92,7 +99,27 @@ pub(super) fn read_plan(inner: &Inner, ask: v1::ReadPlanRequest) -> Result<Answe
         }
         results.push(result);
     }
-    Ok(Answer::ReadPlan(v1::ReadPlanResponse { results }))
+    Ok(Answer::ReadPlan(v1::ReadPlanResponse {
+        results,
+        leased_until_ms,
+    }))
+}
+
+/// Keeps what a plan of a view names for whoever gets it.
+fn lease(inner: &Inner, view: &View, lease_ms: u32, caller: &Caller) -> Result<u64, Failure> {
+    let lease_ms = match lease_ms {
+        0 => READ_LEASE_MS_DEFAULT,
+        lease_ms => lease_ms.into(),
+    };
+    let keeping = match caller {
+        Caller::Embedded => LeaseKeeping::InProcess,
+        Caller::Local { .. } | Caller::Network(_) => LeaseKeeping::AcrossRestarts,
+    };
+    match inner.namespace.lease_read(view.at, lease_ms, keeping) {
+        // Each file says so.
+        Err(failure) if failure.reason() == Reason::Compacted => Ok(0),
+        leased => leased,
+    }
 }
 
 fn plan_one(inner: &Inner, view: &View, target: v1::Target) -> v1::ReadPlanResult {

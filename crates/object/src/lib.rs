@@ -22,6 +22,7 @@ mod encoding;
 mod error;
 mod read;
 mod store;
+mod subtree;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod upload;
@@ -41,6 +42,8 @@ pub use store::{
     BlockEntry, BlockStore, FolderBlocks, MemoryBlocks, ObjectOptions, RetryOptions,
     RetryingBlocks, S3Keys, Secret, forgets, objects_from_url,
 };
+pub use subtree::SubtreeHash;
+pub use upload::StagedUnit;
 pub use upload::{
     PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, Staged, UploadOptions, UploadStats,
     Uploader,

@@ -44,7 +44,8 @@ pub enum BodyPart {
         birth: Version,
         /// The version that took it out of sight.
         death: Version,
-        /// The newest pinned version that sees it; `None` while the floor has not passed the death.
+        /// The newest pinned version that sees it; `None` while the floor has not passed the
+        /// death.
         pin: Option<Version>,
     },
 }

@@ -6,12 +6,13 @@
 //! every object in it is durable, so a publish can't name what isn't there.
 //!
 //! Reading order: [`options`] (limits), [`source`] (bytes in), [`pack`] (shared objects),
-//! [`uploader`] (the whole), [`staged`] (the result).
+//! [`uploader`] (the whole), [`staged`] (the result), [`unit`] (pieces of random writes).
 
 mod options;
 mod pack;
 mod source;
 mod staged;
+mod unit;
 mod uploader;
 #[cfg(test)]
 mod uploader_test;
@@ -19,4 +20,5 @@ mod uploader_test;
 pub use options::{PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, UploadOptions};
 pub(crate) use source::blocking;
 pub use staged::Staged;
+pub use unit::StagedUnit;
 pub use uploader::{UploadStats, Uploader};

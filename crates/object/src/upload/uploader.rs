@@ -42,7 +42,7 @@ use tokio::{
 /// it numbers the session's objects from 0.
 #[derive(Clone)]
 pub struct Uploader {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What an uploader has done so far.
@@ -62,7 +62,7 @@ pub(super) struct Inner {
     files: Arc<dyn FileSystem>,
     store: Arc<dyn BlockStore>,
     session: SessionId,
-    options: UploadOptions,
+    pub(super) options: UploadOptions,
     sequence_next: AtomicU64,
     memory: Arc<Semaphore>,
     puts: Arc<Semaphore>,
@@ -89,6 +89,21 @@ impl Uploader {
         session: SessionId,
         options: UploadOptions,
     ) -> Result<Self, Error> {
+        let memory = Arc::new(Semaphore::new(options.memory_bytes_max as usize));
+        Self::with_memory(files, store, session, options, memory)
+    }
+
+    /// The same with memory that it shares with others: `memory` has a permit for each byte, as
+    /// many as the options say.
+    ///
+    /// **Errors**: as [`Self::new`].
+    pub fn with_memory(
+        files: Arc<dyn FileSystem>,
+        store: Arc<dyn BlockStore>,
+        session: SessionId,
+        options: UploadOptions,
+        memory: Arc<Semaphore>,
+    ) -> Result<Self, Error> {
         let options = options.checked()?;
         let inner = Inner {
             files,
@@ -96,7 +111,7 @@ impl Uploader {
             session,
             options,
             sequence_next: AtomicU64::new(0),
-            memory: Arc::new(Semaphore::new(options.memory_bytes_max as usize)),
+            memory,
             puts: Arc::new(Semaphore::new(options.parallel_puts)),
             pack: Mutex::new(None),
             counters: Arc::new(Counters::default()),
@@ -292,7 +307,7 @@ impl Inner {
     }
 
     /// Starts the PUT of a block.
-    fn put_block(
+    pub(super) fn put_block(
         &self,
         puts: &mut JoinSet<Result<(), Error>>,
         piece: Piece,
@@ -312,7 +327,7 @@ impl Inner {
     }
 
     /// Puts bytes into the open pack, opening and closing packs as needed.
-    fn add_to_pack(
+    pub(super) fn add_to_pack(
         &self,
         bytes: &[u8],
         body_offset: u64,
@@ -388,7 +403,7 @@ impl Inner {
     }
 
     /// Waits until `bytes` more may be in memory.
-    async fn reserve(&self, bytes: u32) -> OwnedSemaphorePermit {
+    pub(super) async fn reserve(&self, bytes: u32) -> OwnedSemaphorePermit {
         let memory = Arc::clone(&self.memory);
         let permit = memory
             .acquire_many_owned(bytes)

@@ -2,6 +2,7 @@
 
 use crate::blocks::ServerBlocks;
 use crate::cache::CacheSlot;
+use crate::handle::OpenFiles;
 use crate::transport::Transport;
 use crate::{Access, ClientOptions};
 use nokv_env::Env;
@@ -43,7 +44,7 @@ pub struct Client {
 pub(crate) struct Caller {
     uid: u32,
     gid: u32,
-    durability: Durability,
+    pub(crate) durability: Durability,
 }
 
 /// What clones share.
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     blocks: OnceCell<Arc<dyn BlockStore>>,
     /// Sessions that are being closed because their upload was given up.
     pub(crate) endings: Mutex<JoinSet<()>>,
+    /// Files that are open for reading and writing.
+    pub(crate) open_files: OpenFiles,
 }
 
 impl Client {
@@ -82,6 +85,7 @@ impl Client {
     ///
     /// **Errors**: those of the last flush; what was acknowledged as synced is safe all the same.
     pub async fn close(self) -> Result<(), Failure> {
+        self.shared.open_files.close().await;
         let mut endings = std::mem::take(&mut *self.shared.endings.lock());
         let ended = async { while endings.join_next().await.is_some() {} };
         if tokio::time::timeout(ENDINGS_MAX, ended).await.is_err() {
@@ -236,6 +240,7 @@ impl Shared {
             greeting,
             blocks,
             endings,
+            open_files: OpenFiles::default(),
         }
     }
 

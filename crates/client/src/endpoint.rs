@@ -1,6 +1,7 @@
 //! Where the store is, and how the caller wants to be served.
 
 use nokv_namespace::Durability;
+use nokv_object::UploadOptions;
 use nokv_server::{Create, ObjectsConfig};
 use std::path::PathBuf;
 
@@ -38,6 +39,9 @@ pub struct ClientOptions {
     pub durability: Durability,
     /// How long a call may take in all, retries included, milliseconds.
     pub deadline_ms: u32,
+    /// What uploads may use: the size of blocks, and how much may be in memory. Files that are
+    /// open for writing share one such limit.
+    pub upload: UploadOptions,
 }
 
 impl ClientOptions {
@@ -52,6 +56,7 @@ impl Default for ClientOptions {
             gid: rustix::process::getgid().as_raw(),
             durability: Durability::Synced,
             deadline_ms: Self::DEADLINE_MS_DEFAULT,
+            upload: UploadOptions::default(),
         }
     }
 }

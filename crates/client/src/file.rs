@@ -5,7 +5,7 @@ use crate::{Client, WriteOptions};
 use bytes::Bytes;
 use futures::StreamExt;
 use nokv_namespace::{Content, NewAttributes, Node, Publish, PublishItem, Published};
-use nokv_object::{BodyStream, OpenBody, ReadOptions, UploadOptions};
+use nokv_object::{BodyStream, OpenBody, ReadOptions};
 use nokv_types::{Body, Failure, NsPath, Reason};
 use std::fmt;
 use std::ops::Range;
@@ -63,7 +63,7 @@ impl Client {
         options: WriteOptions,
     ) -> Result<Published, Failure> {
         let mut session = UploadSession::open(self).await?;
-        let uploader = session.uploader(UploadOptions::default()).await?;
+        let uploader = session.uploader(self.shared.options.upload).await?;
         let staged = uploader
             .upload_reader(reader, &path.to_string(), None)
             .await?;

@@ -22,6 +22,7 @@ mod connect;
 mod edits;
 mod endpoint;
 mod file;
+mod handle;
 mod link;
 mod nodes;
 mod quotas;
@@ -41,6 +42,9 @@ pub use client::Client;
 pub use collection::{CollectRules, Ongoing};
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
+pub use handle::{
+    BlockingFile, Creation, FileHandle, FileWriter, FlushOptions, OpenOptions, Seek, Truncation,
+};
 pub use nokv_namespace::{
     BodyStorage, BodySummary, Branch, Change, ChangeKind, Changed, ChangedPlace, Conflict,
     ConflictKind, Content, DiffPage, Difference, DifferenceKind, DirEntry, Durability, Expect,

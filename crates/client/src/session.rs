@@ -11,6 +11,7 @@ use nokv_types::{Failure, SessionId};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Life of a session unless renewed: a client that is cut off leaves its blocks to the collector
@@ -67,6 +68,19 @@ impl UploadSession {
         let files = Arc::clone(&self.client.shared.env.files);
         let blocks = self.client.blocks().await?;
         let uploader = Uploader::new(files, blocks, self.id, options)?;
+        self.uploader = Some(uploader.clone());
+        Ok(uploader)
+    }
+
+    /// The same with memory that it shares with others.
+    pub(crate) async fn uploader_with(
+        &mut self,
+        options: UploadOptions,
+        memory: Arc<Semaphore>,
+    ) -> Result<Uploader, Failure> {
+        let files = Arc::clone(&self.client.shared.env.files);
+        let blocks = self.client.blocks().await?;
+        let uploader = Uploader::with_memory(files, blocks, self.id, options, memory)?;
         self.uploader = Some(uploader.clone());
         Ok(uploader)
     }

@@ -77,7 +77,7 @@ impl Client {
         let roots = self.place(locals, destination, options.placement).await?;
         let destinations = roots.iter().map(|(_, path)| path.clone()).collect();
         let mut session = UploadSession::open(self).await?;
-        let defaults = UploadOptions::default();
+        let defaults = self.shared.options.upload;
         let parallel_puts = options.parallel.max(defaults.parallel_puts);
         let uploader = session
             .uploader(UploadOptions {

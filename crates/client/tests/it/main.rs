@@ -2,6 +2,7 @@
 
 mod calls;
 mod connections;
+mod handles;
 mod objects;
 mod store;
 mod trees;

@@ -33,7 +33,8 @@ impl Uploader {
     }
 
     /// Uploads bytes as one unit; small ones share an object. They are those at `offset` of a file,
-    /// which decides what they are hashed to. `memory` is their reservation.
+    /// which decides what they are hashed to. `memory` is their reservation; `None` for bytes that
+    /// are in memory anyway.
     ///
     /// **Shape**: 1..= the block size of the uploader. **Errors**: [`Error::Invalid`] for other
     /// lengths; [`Error::Exhausted`]; those of the object store come from
@@ -42,7 +43,7 @@ impl Uploader {
         &self,
         bytes: Bytes,
         offset: u64,
-        memory: OwnedSemaphorePermit,
+        memory: Option<OwnedSemaphorePermit>,
     ) -> Result<StagedUnit, Error> {
         let inner = &self.inner;
         if bytes.is_empty() || bytes.len() > inner.options.block_bytes as usize {
@@ -51,6 +52,10 @@ impl Uploader {
                 "a unit of {got} bytes, not 1..={most}"
             )));
         }
+        let memory = match memory {
+            Some(memory) => memory,
+            None => inner.reserve(0).await,
+        };
         let hashed = bytes.clone();
         let (crc32c, hash) = blocking(move || {
             let hash = SubtreeHash::of(&hashed, offset);

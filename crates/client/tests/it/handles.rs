@@ -2,8 +2,8 @@
 
 use crate::store::{Store, connect_dir, path};
 use nokv_client::{
-    BlockingFile, Client, ClientOptions, Creation, Durability, FileHandle, FlushOptions,
-    OpenOptions, Remove, Seek, Truncation, UploadOptions, WriteOptions,
+    BlockingFile, Client, ClientOptions, CollectRules, Creation, Durability, FileHandle,
+    FlushOptions, Ongoing, OpenOptions, Remove, Seek, Truncation, UploadOptions, WriteOptions,
 };
 use nokv_types::{Generation, INLINE_BYTES_MAX, Reason};
 use proptest::prelude::*;
@@ -242,7 +242,12 @@ proptest! {
             }
             let checked = client.check().await.expect("checked");
             prop_assert!(checked.problems.is_empty(), "{:?}", checked.problems);
-            client.collect_abandoning_uploads(Some(0)).await.expect("collected");
+            let rules = CollectRules {
+                retention_ms: Some(0),
+                uploads: Ongoing::End,
+                reads: Ongoing::End,
+            };
+            client.collect_by(rules).await.expect("collected");
             let checked = client.check().await.expect("checked");
             prop_assert_eq!(checked.blocks, 0);
             drop((client, other));

@@ -165,6 +165,15 @@ impl Client {
         }
     }
 
+    /// The newest state, whatever this client reads.
+    pub(crate) fn at_newest_to_wire(&self) -> v1::View {
+        let view = View {
+            at: None,
+            ..self.view
+        };
+        nokv_server::wire::view_to_wire(&view)
+    }
+
     pub(crate) fn view_to_wire(&self) -> v1::View {
         let mut view = nokv_server::wire::view_to_wire(&self.view);
         if let Some(snapshot) = &self.snapshot {

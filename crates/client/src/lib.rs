@@ -24,6 +24,7 @@ mod endpoint;
 mod file;
 mod handle;
 mod link;
+mod live;
 mod nodes;
 mod quotas;
 mod remote;
@@ -45,6 +46,7 @@ pub use file::FileStream;
 pub use handle::{
     BlockingFile, Creation, FileHandle, FileWriter, FlushOptions, OpenOptions, Seek, Truncation,
 };
+pub use live::LiveSession;
 pub use nokv_namespace::{
     BodyStorage, BodySummary, Branch, Change, ChangeKind, Changed, ChangedPlace, Conflict,
     ConflictKind, Content, DiffPage, Difference, DifferenceKind, DirEntry, Durability, Expect,
@@ -53,6 +55,10 @@ pub use nokv_namespace::{
     QuotaLimits, QuotaState, QuotaUsage, Remove, Removed, RenameMode, Renamed, ReplaceBody,
     Restored, Room, Session, SessionState, SetAttributes, SetTime, SetXattr, Snapshot,
     SnapshotState, Target, Undone, Usage,
+};
+pub use nokv_namespace::{
+    CLIENT_TTL_MS_MAX, CLIENT_TTL_MS_MIN, ClientPhase, ClientSession, HeldLock, LockFamily,
+    LockKind, LockOwner, LockPlace, LockRange, LostClaims, WantedLock,
 };
 pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use nokv_object::{CACHE_DISK_BYTES_MIN, CacheStats};

@@ -26,6 +26,7 @@ impl Client {
             kind: kind.into(),
             device,
             mode,
+            client: 0,
         }))
         .await
     }

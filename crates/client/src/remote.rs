@@ -248,6 +248,7 @@ impl Remote {
                 | Method::SetAttributes(_)
                 | Method::Publish(_)
                 | Method::MakeNode(_)
+                | Method::MakeUnnamed(_)
                 | Method::ReplaceBody(_)
                 | Method::EditBody(_)
                 | Method::SetXattr(_)
@@ -292,6 +293,17 @@ impl Remote {
                 | Method::Sync(_)
                 | Method::GetXattr(_)
                 | Method::ListXattrs(_)
+                | Method::OpenClient(_)
+                | Method::RenewClient(_)
+                | Method::CloseClient(_)
+                | Method::AnnounceClient(_)
+                | Method::ListClients(_)
+                | Method::OpenNode(_)
+                | Method::CloseNode(_)
+                | Method::Lock(_)
+                | Method::Unlock(_)
+                | Method::TestLock(_)
+                | Method::GiveUpLock(_)
                 | Method::Watch(_),
             )
             | None => (Kind::Repeatable, &self.metadata, Patience::Deadline),
@@ -327,6 +339,7 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::SetAttributes(ask)) => &ask.context,
         Some(Method::Publish(ask)) => &ask.context,
         Some(Method::MakeNode(ask)) => &ask.context,
+        Some(Method::MakeUnnamed(ask)) => &ask.context,
         Some(Method::ReplaceBody(ask)) => &ask.context,
         Some(Method::SetXattr(ask)) => &ask.context,
         Some(Method::CreateMount(ask)) => &ask.context,

@@ -9,6 +9,7 @@ use crate::services::Grpc;
 use crate::v1::admin_server::AdminServer;
 use crate::v1::bodies_server::BodiesServer;
 use crate::v1::branches_server::BranchesServer;
+use crate::v1::clients_server::ClientsServer;
 use crate::v1::namespace_server::NamespaceServer;
 use crate::v1::quotas_server::QuotasServer;
 use crate::v1::snapshots_server::SnapshotsServer;
@@ -118,6 +119,7 @@ async fn set_serving(health: &HealthReporter) {
     health.set_serving::<SnapshotsServer<Grpc>>().await;
     health.set_serving::<BranchesServer<Grpc>>().await;
     health.set_serving::<QuotasServer<Grpc>>().await;
+    health.set_serving::<ClientsServer<Grpc>>().await;
     health.set_serving::<BodiesServer<Grpc>>().await;
     health.set_serving::<AdminServer<Grpc>>().await;
 }
@@ -151,6 +153,7 @@ fn router(service: &Service) -> Result<Router, Failure> {
         .add_service(sized!(SnapshotsServer, grpc))
         .add_service(sized!(BranchesServer, grpc))
         .add_service(sized!(QuotasServer, grpc))
+        .add_service(sized!(ClientsServer, grpc))
         .add_service(sized!(BodiesServer, grpc))
         .add_service(sized!(AdminServer, grpc));
     Ok(router)

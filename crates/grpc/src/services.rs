@@ -8,6 +8,7 @@ use crate::status::status;
 use crate::v1::admin_server::Admin;
 use crate::v1::bodies_server::Bodies;
 use crate::v1::branches_server::Branches;
+use crate::v1::clients_server::Clients;
 use crate::v1::namespace_server::Namespace;
 use crate::v1::quotas_server::Quotas;
 use crate::v1::snapshots_server::Snapshots;
@@ -119,6 +120,21 @@ service!(Branches {
     restore: RestoreRequest(Restore) -> RestoreResponse(Restore);
     undo: UndoRequest(Undo) -> UndoResponse(Undo);
     command: CommandRequest(Command) -> CommandResponse(Command);
+});
+
+service!(Clients {
+    open_client: OpenClientRequest(OpenClient) -> ClientResponse(Client);
+    renew_client: RenewClientRequest(RenewClient) -> ClientResponse(Client);
+    close_client: CloseClientRequest(CloseClient) -> CloseClientResponse(CloseClient);
+    announce_client: AnnounceClientRequest(AnnounceClient) -> AnnounceClientResponse(AnnounceClient);
+    list_clients: ListClientsRequest(ListClients) -> ListClientsResponse(ListClients);
+    open_node: OpenNodeRequest(OpenNode) -> LookupResponse(Lookup);
+    close_node: CloseNodeRequest(CloseNode) -> CloseNodeResponse(CloseNode);
+    make_unnamed: MakeUnnamedRequest(MakeUnnamed) -> ChangedResponse(Changed);
+    lock: LockRequest(Lock) -> LockResponse(Lock);
+    unlock: UnlockRequest(Unlock) -> UnlockResponse(Unlock);
+    test_lock: TestLockRequest(TestLock) -> TestLockResponse(TestLock);
+    give_up_lock: GiveUpLockRequest(GiveUpLock) -> LockResponse(Lock);
 });
 
 service!(Quotas {

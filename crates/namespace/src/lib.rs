@@ -20,11 +20,13 @@
 //! reader.
 
 mod api;
+mod clients;
 mod failure;
 mod fingerprint;
 mod ids;
 mod layers;
 mod leases;
+mod locks;
 mod namespace;
 mod operations;
 mod paths;
@@ -37,6 +39,11 @@ mod spot;
 mod walk;
 
 pub use api::LeaseKeeping;
+pub use api::{
+    ANNOUNCEMENT_ITEMS_MAX, Announcement, AnnouncementEnd, Asker, CLIENT_LABEL_BYTES_MAX,
+    CLIENT_TTL_MS_MAX, CLIENT_TTL_MS_MIN, ClientPhase, ClientSession, LockOutcome, LockPlace,
+    LostClaims, NewClientSession, WantedLock,
+};
 pub use api::{
     Announced, BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed,
     ChangedPlace, CheckReport, Content, Context, DIFFERENCES_MAX, DiffPage, Difference,
@@ -53,9 +60,10 @@ pub use api::{
 };
 pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use leases::{READ_LEASE_MS_DEFAULT, READ_LEASE_MS_MAX};
+pub use locks::{HeldLock, HeldRanges, LockFamily, LockKind, LockOwner, LockRange};
 pub use namespace::Namespace;
 pub use nokv_shard::{Durability, SHARDS_MAX};
-pub use operations::Feed;
+pub use operations::{Feed, LockOrWait, LockWait};
 pub use operations::{
     SESSION_TTL_MS_MAX, SNAPSHOT_LEASE_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX,
     XATTRS_MAX,

@@ -8,11 +8,12 @@
 //! - a read that began at a version which is forgotten before it ends fails: it may have seen a
 //!   part.
 
+use crate::clients::Clients;
 use crate::failure::{from_engine, from_shard, invalid, malformed};
 use crate::ids::{self, Ids};
 use crate::layers::{self, Chains};
 use crate::leases::Leases;
-use crate::operations::shards;
+use crate::operations::{read_clients, read_nameless, shards};
 use crate::paths::Paths;
 use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     pub(crate) held_looked_at: AtomicU64,
     /// The last time that the floor was raised.
     pub(crate) floor_written: Mutex<FloorWritten>,
+    /// Who has files open and holds locks.
+    pub(crate) clients: Clients,
     /// Held by the one round of background work that runs at a time.
     pub(crate) reclaiming: Mutex<()>,
 }
@@ -107,6 +110,12 @@ impl Namespace {
         let pins = read_pins(shard.engine())?;
         let leased_until = crate::operations::unknown_until(shard.engine())?;
         let salt = env.random.next_u64() >> 40;
+        let clients = Clients::new(
+            env.random.next_u64(),
+            read_clients(shard.engine())?,
+            read_nameless(shard.engine())?,
+            env.clock.monotonic(),
+        );
         let inner = Inner {
             mounts: RwLock::new(read_mounts(shard.engine())?),
             shard,
@@ -121,6 +130,7 @@ impl Namespace {
             pruned: AtomicU64::new(floor),
             held_looked_at: AtomicU64::new(u64::MAX),
             floor_written: Mutex::default(),
+            clients,
             reclaiming: Mutex::new(()),
         };
         let namespace = Self {
@@ -348,7 +358,7 @@ impl Namespace {
         for _ in 0..ATTEMPTS_MAX {
             let reader = self.newest_reader();
             let root = self.root_spot(&reader, context.mount, context.branch)?;
-            let mut state = Plan::new(reader, context, root, self.shard(), &self.inner.ids);
+            let mut state = self.plan(reader, context, root);
             let planned = plan(&mut state).and_then(|answer| state.settle().map(|()| answer));
             let mut answer = match planned {
                 Ok(answer) => answer,
@@ -361,6 +371,8 @@ impl Namespace {
                 }
             };
             if request.is_none() && state.is_empty() {
+                let (going, nameless) = state.take_aftermath();
+                self.after(going, nameless)?;
                 answer.stamp(reader.at);
                 return Ok(answer);
             }
@@ -382,6 +394,17 @@ impl Namespace {
             Reason::Conflict,
             format!("others changed the same place {ATTEMPTS_MAX} times in a row; try again later"),
         ))
+    }
+
+    /// A plan over what a reader sees.
+    pub(crate) fn plan<'a>(
+        &'a self,
+        reader: Reader<'a>,
+        context: &'a Context,
+        root: Spot,
+    ) -> Plan<'a> {
+        let going = self.inner.clients.going();
+        Plan::new(reader, context, root, self.shard(), &self.inner.ids, going)
     }
 
     /// Does what lets a plan that failed succeed, where that can be; whether to plan again.
@@ -406,7 +429,7 @@ impl Namespace {
     /// Has the shard apply the command of a plan; tells the caches before, and the pins around it.
     fn apply(
         &self,
-        state: Plan<'_>,
+        mut state: Plan<'_>,
         request: Option<Request>,
         answer: bytes::Bytes,
         context: &Context,
@@ -416,15 +439,24 @@ impl Namespace {
             .then(|| self.inner.paths.moves.begin());
         let (pinned, unpinned) = state.pinning();
         let pinned = pinned.map(|version| self.inner.pins.hold(version));
+        let (going, nameless) = state.take_aftermath();
         let command = state.compile(request, answer)?;
+        let opened = nameless.opened;
+        if let Some((client, key)) = opened {
+            let now = self.monotonic();
+            self.inner.clients.open_new(client, key, now)?;
+        }
         let applied = self.shard().execute(command, context.durability);
         if matches!(&applied, Ok(applied) if applied.outcome == Outcome::Applied) {
+            self.after(going, nameless)?;
             if let Some(pinned) = pinned {
                 pinned.keep();
             }
             if let Some(unpinned) = unpinned {
                 self.inner.pins.release(unpinned);
             }
+        } else if let Some((client, key)) = opened {
+            self.inner.clients.not_opened(client, key);
         }
         Ok(applied)
     }

@@ -105,7 +105,10 @@ reasons! {
     RequestReused = 34, "RequestReused", Conflict;
     /// Somebody else has it: a lock, a store directory.
     Busy = 35, "Busy", Conflict;
-    /// The upload session has expired; its blocks may be gone.
+    /// Waiting for the lock would never end: its holders wait for the caller.
+    Deadlock = 36, "Deadlock", Conflict;
+    /// The session has expired: blocks of an upload session may be gone, locks and open files of a
+    /// client session are.
     SessionExpired = 40, "SessionExpired", Fenced;
     /// The snapshot's lease has expired.
     SnapshotExpired = 41, "SnapshotExpired", Fenced;
@@ -115,6 +118,8 @@ reasons! {
     PermissionDenied = 43, "PermissionDenied", Fenced;
     /// The caller is not known.
     Unauthenticated = 44, "Unauthenticated", Fenced;
+    /// The server has been started anew and must be told first what the client session holds.
+    Unannounced = 45, "Unannounced", Fenced;
     /// The server or the object store can't be reached now.
     Unavailable = 50, "Unavailable", Retry;
     /// The deadline passed before the work began.

@@ -57,6 +57,13 @@ integer_id!(
     u64
 );
 
+integer_id!(
+    /// A client session: what holds locks and open files, for as long as it is renewed. Never
+    /// reused.
+    ClientId,
+    u64
+);
+
 impl BranchId {
     /// The branch that every mount has from the start.
     pub const TRUNK: Self = Self(0);

@@ -30,7 +30,7 @@ pub use body::{
 pub use draft::{BODY_BYTES_MAX, Draft, DraftError, Run, Slice};
 pub use extent::{Encoding, Extent, Unit};
 pub use failure::{Class, Failure, Reason};
-pub use id::{BranchId, Generation, MountId, NodeId, RequestId, SessionId, ShardId};
+pub use id::{BranchId, ClientId, Generation, MountId, NodeId, RequestId, SessionId, ShardId};
 pub use name::{
     NAME_BYTES_MAX, Name, NsPath, PATH_BYTES_MAX, PATH_COMPONENTS_MAX, SYMLINK_BYTES_MAX,
 };

@@ -3,6 +3,7 @@
 mod calls;
 mod connections;
 mod handles;
+mod live;
 mod objects;
 mod store;
 mod trees;

@@ -8,6 +8,7 @@
 mod branch;
 mod change;
 mod check;
+mod client;
 mod context;
 mod diff;
 mod edit;
@@ -29,6 +30,11 @@ pub use change::{
     Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, SetXattr, Usage,
 };
 pub use check::{CheckReport, Problem, ProblemKind};
+pub use client::{
+    ANNOUNCEMENT_ITEMS_MAX, Announcement, AnnouncementEnd, Asker, CLIENT_LABEL_BYTES_MAX,
+    CLIENT_TTL_MS_MAX, CLIENT_TTL_MS_MIN, ClientPhase, ClientSession, LockOutcome, LockPlace,
+    LostClaims, NewClientSession, WantedLock,
+};
 pub use context::{Context, View};
 pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
 pub use edit::{EDITS_MAX, Edit, EditAt, EditBody, Edited};

@@ -11,7 +11,6 @@
 use crate::failure::{from_engine, from_shard, malformed};
 use crate::layers::Layer;
 use crate::pins::newest_within;
-use crate::plan::Plan;
 use crate::records::branch::{self, FormerBase};
 use crate::records::pin::{self, PinOwner};
 use crate::records::{COUNTER, ENTRY, NAMES, NODE, NodeRecord, XATTR, is_whiteout, spot_at};
@@ -75,7 +74,7 @@ impl Namespace {
             at: reader.at,
         };
         let root = Spot::live(nokv_types::NodeId::default(), branch, reader.at);
-        let mut plan = Plan::new(reader, &context, root, self.shard(), &self.inner.ids);
+        let mut plan = self.plan(reader, &context, root);
         let mut taken = 0;
         for item in self.branch_records(NODE, layer)?.take(count) {
             let (key, found) = item?;

@@ -6,6 +6,7 @@
 use super::check_names::NamesSeen;
 use crate::failure::{contradiction, from_engine, malformed};
 use crate::plan::size_of;
+use crate::records::nameless;
 use crate::records::{
     CHUNK, COUNTER, DEATH, DeadBody, DeathRecord, ENTRY, EntryRecord, HELD, NODE, NodeRecord,
     OBJECT, QUOTA_USAGE, StoredLayout, XATTR, chunk, counter, is_whiteout, names, object,
@@ -45,6 +46,8 @@ pub(super) struct Recount {
     nodes: FxHashMap<Spot, Seen>,
     directories: FxHashMap<Spot, (i64, i64)>,
     pub(super) orphans: FxHashMap<Spot, Vec<(NodeId, u64)>>,
+    /// Nodes that may have no name.
+    nameless: FxHashSet<Spot>,
     names: NamesSeen,
     /// Branches that an entry leads to.
     pub(super) hung: Vec<BranchId>,
@@ -66,6 +69,10 @@ impl Namespace {
             recount
                 .orphans
                 .insert(orphan::directory(key)?, orphan.quotas);
+            Ok(())
+        })?;
+        self.each(nameless::KEYSPACE, at, |key, _| {
+            recount.nameless.insert(nameless::node(key)?);
             Ok(())
         })?;
         self.each(NODE, at, |key, found| recount.node(key, found))?;
@@ -398,7 +405,11 @@ impl Recount {
                 let message = format!("node {} lacks {} extended attributes", spot.0, seen.xattrs);
                 problems.push((ProblemKind::WrongXattrs, message));
             }
-            if !roots.contains(&spot.0) {
+            let is_nameless = seen.entries_to == 0
+                && seen.links == 0
+                && seen.kind != NodeKind::Directory
+                && self.nameless.contains(spot);
+            if !roots.contains(&spot.0) && !is_nameless {
                 problems.extend(flaw_of_node(spot.0, seen));
             }
         }

@@ -238,7 +238,7 @@ impl Namespace {
         loop {
             let reader = self.newest_reader();
             let spot = Spot::live(directory, branch, reader.at);
-            let mut plan = Plan::new(reader, &context, spot, self.shard(), &self.inner.ids);
+            let mut plan = self.plan(reader, &context, spot);
             // Somebody may have brought the directory back.
             let key = orphan::key(directory, branch);
             if reader.stored(&key)?.is_none() {
@@ -260,9 +260,14 @@ impl Namespace {
                 plan.write(Write::Delete(counter::key(directory, branch)));
             }
             plan.settle()?;
+            let (going, nameless) = plan.take_aftermath();
             let command = plan.compile(None, bytes::Bytes::new())?;
-            match self.shard().execute(command, Durability::Buffered) {
-                Ok(_) => return Ok(entries.len()),
+            let executed = self.shard().execute(command, Durability::Buffered);
+            match executed {
+                Ok(_) => {
+                    self.after(going, nameless)?;
+                    return Ok(entries.len());
+                }
                 // Somebody changed a file that has a name elsewhere too: progress of theirs, so no
                 // bound is needed.
                 Err(Error::CheckFailed { .. }) if self.is_mounted(mount) => {}

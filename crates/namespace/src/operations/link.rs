@@ -2,10 +2,10 @@
 
 use super::read::shown;
 use crate::fingerprint::Fingerprint;
-use crate::plan::taken;
+use crate::plan::{Plan, taken};
 use crate::reader::describe;
 use crate::records::event::EventKind;
-use crate::spot::Child;
+use crate::spot::{Child, Spot};
 use crate::walk::{End, Walk, missing};
 use crate::{Changed, Context, Follow, Namespace, Place, Target, Topology};
 use nokv_shard::Counter;
@@ -15,9 +15,11 @@ use nokv_types::{Failure, Reason, Version};
 pub(crate) const LINKS_MAX: u32 = 65_000;
 
 impl Namespace {
-    /// Gives a node that is not a directory one more name. Does not follow a symbolic link.
+    /// Gives a node that is not a directory one more name, or one that was made without a name its
+    /// first. Does not follow a symbolic link.
     ///
-    /// **Errors**: as [`Self::make_dir`]; `NotPermitted` for a directory; `CrossesBoundary`
+    /// **Errors**: as [`Self::make_dir`]; `NotFound` for a node whose last name is gone;
+    /// `NotPermitted` for a directory; `CrossesBoundary`
     /// between branches; `TooLarge` for a node
     /// with 65,000 names.
     pub fn link<'a>(
@@ -30,17 +32,7 @@ impl Namespace {
         let mut fingerprint = Fingerprint::new("link");
         fingerprint.target(existing).place(place);
         self.mutate(context, fingerprint.finish(), |plan| {
-            plan.rests_on(Topology::Rests);
-            let root = plan.root;
-            let spot = match Walk::new(plan, root).find(existing, Follow::No)? {
-                End::Node(spot) => spot,
-                End::Entry {
-                    directory, name, ..
-                } => match plan.checked_entry(directory, &name)? {
-                    Some(entry) => entry.spot,
-                    None => return Err(missing(&shown(existing))),
-                },
-            };
+            let spot = existing_spot(plan, existing)?;
             let mut record = plan.checked_node(spot)?;
             if record.is_directory() {
                 return Err(Failure::new(
@@ -68,6 +60,9 @@ impl Namespace {
                     ),
                 ));
             }
+            if record.links == 0 {
+                plan.may_be_named(spot)?;
+            }
             let entry = Child {
                 kind: record.kind,
                 spot,
@@ -89,5 +84,20 @@ impl Namespace {
                 node,
             })
         })
+    }
+}
+
+/// The node that gets a name; the command rests on where it was found.
+fn existing_spot(plan: &mut Plan<'_>, existing: Target<'_>) -> Result<Spot, Failure> {
+    plan.rests_on(Topology::Rests);
+    let root = plan.root;
+    match Walk::new(plan, root).find(existing, Follow::No)? {
+        End::Node(spot) => Ok(spot),
+        End::Entry {
+            directory, name, ..
+        } => match plan.checked_entry(directory, &name)? {
+            Some(entry) => Ok(entry.spot),
+            None => Err(missing(&shown(existing))),
+        },
     }
 }

@@ -7,10 +7,10 @@ use crate::plan::{Plan, taken};
 use crate::reader::describe;
 use crate::records::{NodeRecord, StoredBody, StoredLayout};
 use crate::spot::Spot;
-use crate::{Changed, Context, Follow, Namespace, Node, Parents, Place};
+use crate::{Asker, Changed, Context, Follow, Namespace, Node, Parents, Place};
 use bytes::Bytes;
 use nokv_shard::Counter;
-use nokv_types::{Failure, Generation, NodeKind, Reason, SYMLINK_BYTES_MAX, Version};
+use nokv_types::{ClientId, Failure, Generation, NodeKind, Reason, SYMLINK_BYTES_MAX, Version};
 
 impl Namespace {
     /// Makes a directory. With [`Parents::Create`] an existing directory is success, as `mkdir -p`.
@@ -61,7 +61,37 @@ impl Namespace {
         kind: NodeKind,
         mode: u32,
     ) -> Result<Changed, Failure> {
-        let place = place.into();
+        self.make(context, place.into(), (kind, mode), None)
+    }
+
+    /// Makes an empty file that a session has open from the first moment on: it stays until that is
+    /// over, whoever removes it.
+    ///
+    /// **Errors**: as [`Self::make_node`], for anything but a file `InvalidArgument`;
+    /// `SessionExpired`, `Unannounced`, `TooLarge` as [`Self::open_node`].
+    pub fn make_open<'a>(
+        &self,
+        context: &Context,
+        place: impl Into<Place<'a>>,
+        mode: u32,
+        client: ClientId,
+    ) -> Result<Changed, Failure> {
+        let file = (NodeKind::File, mode);
+        let made = self.make(context, place.into(), file, Some(client))?;
+        // A repeated request made nothing: it may have been open, and closed by a restart.
+        let key = (made.node.branch, made.node.id);
+        let now = self.monotonic();
+        self.inner.clients.open(Asker::of(client), key, now)?;
+        Ok(made)
+    }
+
+    fn make(
+        &self,
+        context: &Context,
+        place: Place<'_>,
+        (kind, mode): (NodeKind, u32),
+        client: Option<ClientId>,
+    ) -> Result<Changed, Failure> {
         if matches!(kind, NodeKind::Directory | NodeKind::Symlink) {
             return Err(invalid(
                 "a directory or symbolic link is made by its own verb",
@@ -74,7 +104,11 @@ impl Namespace {
             .number(u64::from(mode));
         self.mutate(context, fingerprint.finish(), |plan| {
             let record = plan.fresh_record(kind, mode)?;
-            add(plan, place, record)
+            let made = add(plan, place, record)?;
+            if let Some(client) = client {
+                plan.opens(plan.root.with_node(made.node.id), client);
+            }
+            Ok(made)
         })
     }
 

@@ -379,13 +379,12 @@ impl Merge<'_, '_> {
     /// Takes a node away that has lost its last name.
     fn may_go(&mut self, node: NodeId) -> Result<(), Failure> {
         let spot = self.three.ours.spot(node);
-        let record = self.plan.checked_node(spot)?;
+        let mut record = self.plan.checked_node(spot)?;
         if record.is_directory() {
             return self.plan.drop_emptied(spot);
         }
         if record.links == 0 {
-            self.plan.bury(spot, &record);
-            self.plan.drop_node(spot)?;
+            self.plan.lose_last_name(spot, &mut record)?;
         }
         Ok(())
     }

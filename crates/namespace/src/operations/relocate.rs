@@ -56,7 +56,7 @@ impl Namespace {
         for _ in 0..ATTEMPTS_MAX {
             let reader = self.newest_reader();
             let root = Spot::live(NodeId::default(), BranchId::TRUNK, reader.at);
-            let mut plan = Plan::new(reader, &context, root, self.shard(), &self.inner.ids);
+            let mut plan = self.plan(reader, &context, root);
             plan.in_session(session, self.now_millis())?;
             let mut moved = 0;
             for part in moves {

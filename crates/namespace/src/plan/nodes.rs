@@ -76,17 +76,20 @@ impl Plan<'_> {
             None,
             Some((directory, name.clone())),
         );
-        self.nodes.insert(
-            spot,
-            PlannedNode {
-                is_directory: record.is_directory(),
-                record: Some(record),
-                dirty: true,
-                fresh: true,
-                before: None,
-            },
-        );
+        self.insert_fresh(spot, record);
         Ok(())
+    }
+
+    /// Takes in a node that nobody else can know.
+    pub(super) fn insert_fresh(&mut self, spot: Spot, record: NodeRecord) {
+        let planned = PlannedNode {
+            is_directory: record.is_directory(),
+            record: Some(record),
+            dirty: true,
+            fresh: true,
+            before: None,
+        };
+        self.nodes.insert(spot, planned);
     }
 
     /// Makes a directory where the name is free.
@@ -148,8 +151,8 @@ impl Plan<'_> {
     }
 
     /// Takes one name of a node away; with the last one the node goes, and its body is put to
-    /// death. A directory must be empty when the command is applied. The entry itself is the
-    /// caller's.
+    /// death, unless somebody has it open: then it stays without a name. A directory must be empty
+    /// when the command is applied. The entry itself is the caller's.
     pub(crate) fn release(
         &mut self,
         directory: Spot,
@@ -165,8 +168,8 @@ impl Plan<'_> {
             record.ctime = self.context.now;
             self.put_node(child.spot, record.clone())?;
         } else {
-            self.bury(child.spot, &record);
-            self.drop_node(child.spot)?;
+            record.links = 0;
+            self.lose_last_name(child.spot, &mut record)?;
         }
         Ok(record)
     }

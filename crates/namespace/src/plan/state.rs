@@ -1,6 +1,7 @@
 //! What a plan has read and changed so far.
 
 use super::charges::{Before, Noted};
+use crate::clients::{Going, OpenKey};
 use crate::failure::contradiction;
 use crate::ids::Ids;
 use crate::reader::{Found, Reader};
@@ -12,7 +13,9 @@ use crate::walk::Source;
 use crate::{Context, Parents};
 use bytes::Bytes;
 use nokv_shard::{Add, Check, Shards, Write};
-use nokv_types::{BlockId, BranchId, Failure, Name, Reason, SessionId, TimeNanos, Version};
+use nokv_types::{
+    BlockId, BranchId, ClientId, Failure, Name, Reason, SessionId, TimeNanos, Version,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 
@@ -90,6 +93,20 @@ pub(crate) struct Plan<'a> {
     pinned: Option<Version>,
     /// A version that it pins no longer.
     unpinned: Option<Version>,
+    /// Nodes that may go: nobody opens them until this is dropped, after the command.
+    pub(super) going: Going<'a>,
+    pub(super) nameless: Nameless,
+}
+
+/// What a plan does to nodes without a name.
+#[derive(Default)]
+pub(crate) struct Nameless {
+    /// These lose their last name and stay, or are made without one.
+    pub(crate) kept: Vec<OpenKey>,
+    /// These get a name again, or go.
+    pub(crate) ended: Vec<OpenKey>,
+    /// This one is made open, by this session.
+    pub(crate) opened: Option<(ClientId, OpenKey)>,
 }
 
 impl<'a> Plan<'a> {
@@ -99,6 +116,7 @@ impl<'a> Plan<'a> {
         root: Spot,
         shard: &'a Shards,
         ids: &'a Ids,
+        going: Going<'a>,
     ) -> Self {
         Self {
             reader,
@@ -126,7 +144,15 @@ impl<'a> Plan<'a> {
             quota_adds: Vec::new(),
             pinned: None,
             unpinned: None,
+            going,
+            nameless: Nameless::default(),
         }
+    }
+
+    /// What must outlive the plan until its command is through.
+    pub(crate) fn take_aftermath(&mut self) -> (Going<'a>, Nameless) {
+        let going = self.going.take();
+        (going, std::mem::take(&mut self.nameless))
     }
 
     /// Says that the operation rests on where directories are, or moves one.

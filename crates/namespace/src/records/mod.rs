@@ -24,6 +24,8 @@
 //! | 16 | quota | directory, branch | [`quota::QuotaRecord`] |
 //! | 17 | quota usage | directory, branch | counter: bytes, inodes |
 //! | 18 | names | node, branch, directory | count |
+//! | 21 | client | client | [`client::ClientRecord`] |
+//! | 22 | nameless | node, branch | [`nameless::NamelessRecord`] |
 //! | 20 | branch | 0, branch / others | [`branch::BranchRecord`] |
 //! | 30 | shard | shard, what | see [`shard`] |
 //! | 240.. | log, dedupe | | the shard's |
@@ -33,11 +35,13 @@ mod body;
 pub(crate) mod branch;
 mod branch_answers;
 pub(crate) mod chunk;
+pub(crate) mod client;
 pub(crate) mod counter;
 mod death;
 mod entry;
 pub(crate) mod event;
 mod mount;
+pub(crate) mod nameless;
 pub(crate) mod names;
 mod node;
 pub(crate) mod object;
@@ -89,8 +93,10 @@ pub(crate) const QUOTA_USAGE: Keyspace = Keyspace::new(17);
 pub(crate) const NAMES: Keyspace = Keyspace::new(18);
 pub(crate) const BRANCH: Keyspace = Keyspace::new(20);
 pub(crate) const SHARD: Keyspace = Keyspace::new(30);
+pub(crate) const CLIENT: Keyspace = Keyspace::new(21);
+pub(crate) const NAMELESS: Keyspace = Keyspace::new(22);
 
-const _: () = assert!(BRANCH.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
+const _: () = assert!(NAMELESS.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
 
 /// The format byte of every record so far.
 pub(crate) const FORMAT: u8 = 1;

@@ -4,7 +4,9 @@
 //! keys of families that are sharded, and the *home* shard has all others, which are the store's
 //! own (mounts, sessions, objects, deaths, pins, snapshots, branches).
 
-use super::{CHUNK, COUNTER, ENTRY, NAMES, NODE, ORPHAN, QUOTA, QUOTA_USAGE, SHARD, XATTR};
+use super::{
+    CHUNK, COUNTER, ENTRY, NAMELESS, NAMES, NODE, ORPHAN, QUOTA, QUOTA_USAGE, SHARD, XATTR,
+};
 use nokv_engine::Keyspace;
 use nokv_shard::Key;
 use nokv_types::ShardId;
@@ -13,7 +15,7 @@ use nokv_types::ShardId;
 pub(crate) const HOME: ShardId = ShardId::new(0);
 
 /// Families whose keys begin with the shard.
-const SHARDED: [Keyspace; 10] = [
+const SHARDED: [Keyspace; 11] = [
     NODE,
     ENTRY,
     XATTR,
@@ -23,6 +25,7 @@ const SHARDED: [Keyspace; 10] = [
     QUOTA,
     QUOTA_USAGE,
     NAMES,
+    NAMELESS,
     SHARD,
 ];
 

@@ -2,6 +2,7 @@
 //! model.
 
 mod branches;
+mod clients;
 mod damage;
 mod edits;
 mod garbage;
@@ -9,6 +10,7 @@ mod leases;
 mod merge;
 mod model;
 mod mounts;
+mod nameless;
 mod operations;
 mod quotas;
 mod races;

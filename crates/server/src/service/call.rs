@@ -5,7 +5,8 @@
 
 use super::store::{Inner, Service};
 use super::{
-    admin, bodies, branches, changes, edits, nodes, quotas, reads, restore, snapshots, watch,
+    admin, bodies, branches, changes, clients, edits, nodes, quotas, reads, restore, snapshots,
+    watch,
 };
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
@@ -213,9 +214,22 @@ impl Service {
             Method::Restore(ask) => restore::restore(inner, ask),
             Method::Undo(ask) => restore::undo(inner, ask),
             Method::Command(ask) => restore::command(inner, ask),
-            Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
-                Err(internal())
-            }
+            Method::OpenClient(ask) => clients::open(inner, ask),
+            Method::RenewClient(ask) => clients::renew(inner, ask),
+            Method::CloseClient(ask) => clients::close(inner, ask),
+            Method::AnnounceClient(ask) => clients::announce(inner, ask),
+            Method::ListClients(_) => Ok(clients::list(inner)),
+            Method::OpenNode(ask) => clients::open_node(inner, ask),
+            Method::CloseNode(ask) => clients::close_node(inner, ask),
+            Method::MakeUnnamed(ask) => clients::make_unnamed(inner, ask),
+            Method::Unlock(ask) => clients::unlock(inner, ask),
+            Method::TestLock(ask) => clients::test_lock(inner, ask),
+            Method::GiveUpLock(ask) => clients::give_up_lock(inner, ask),
+            Method::PutBlock(_)
+            | Method::GetBlock(_)
+            | Method::Collect(_)
+            | Method::Watch(_)
+            | Method::Lock(_) => Err(internal()),
         }
     }
 
@@ -225,6 +239,7 @@ impl Service {
             Method::GetBlock(ask) => bodies::get_block(&self.inner, ask).await,
             Method::Collect(ask) => admin::collect(&self.inner, ask).await,
             Method::Watch(ask) => watch::watch(&self.inner, ask).await,
+            Method::Lock(ask) => clients::lock(&self.inner, ask).await,
             _ => Err(internal()),
         }
     }
@@ -304,6 +319,13 @@ fn lane(method: &Method) -> Lane {
         | Method::GetXattr(_)
         | Method::ListXattrs(_)
         | Method::SetXattr(_)
+        | Method::RenewClient(_)
+        | Method::OpenNode(_)
+        | Method::CloseNode(_)
+        | Method::MakeUnnamed(_)
+        | Method::Unlock(_)
+        | Method::TestLock(_)
+        | Method::GiveUpLock(_)
         | Method::GetQuota(_)
         | Method::Room(_) => Lane::Inline,
         Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),
@@ -314,6 +336,10 @@ fn lane(method: &Method) -> Lane {
         | Method::OpenSession(_)
         | Method::RenewSession(_)
         | Method::CloseSession(_)
+        | Method::OpenClient(_)
+        | Method::CloseClient(_)
+        | Method::AnnounceClient(_)
+        | Method::ListClients(_)
         | Method::CreateMount(_)
         | Method::CreateSnapshot(_)
         | Method::RenewSnapshot(_)
@@ -333,9 +359,11 @@ fn lane(method: &Method) -> Lane {
         | Method::Restore(_)
         | Method::Undo(_)
         | Method::Command(_) => Lane::Blocking,
-        Method::PutBlock(_) | Method::GetBlock(_) | Method::Collect(_) | Method::Watch(_) => {
-            Lane::Waiting
-        }
+        Method::PutBlock(_)
+        | Method::GetBlock(_)
+        | Method::Collect(_)
+        | Method::Watch(_)
+        | Method::Lock(_) => Lane::Waiting,
     }
 }
 

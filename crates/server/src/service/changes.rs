@@ -17,6 +17,7 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::ReplaceBody(ask) => &mut ask.context,
         Method::SetXattr(ask) => &mut ask.context,
         Method::MakeDir(ask) => &mut ask.context,
+        Method::MakeUnnamed(ask) => &mut ask.context,
         Method::Symlink(ask) => &mut ask.context,
         Method::Link(ask) => &mut ask.context,
         Method::Rename(ask) => &mut ask.context,

@@ -12,15 +12,17 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`edits`], [`bodies`], [`snapshots`], [`branches`], [`restore`], [`quotas`], [`watch`],
-//! [`admin`], [`sync`], [`maintenance`].
+//! [`edits`], [`bodies`], [`clients`], [`leases`], [`snapshots`], [`branches`], [`restore`], [`quotas`],
+//! [`watch`], [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;
 mod branches;
 mod call;
 mod changes;
+mod clients;
 mod edits;
+mod leases;
 mod maintenance;
 pub(crate) mod marker;
 mod nodes;

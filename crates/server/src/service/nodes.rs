@@ -7,7 +7,7 @@ use crate::wire;
 use nokv_namespace::{Follow, SetXattr};
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_proto::{invalid, kind_from_wire, mode_from_wire};
-use nokv_types::Failure;
+use nokv_types::{ClientId, Failure, NodeKind};
 
 /// Nothing is left to do: the sync that covers everything so far comes before the answer.
 pub(super) fn sync() -> Answer {
@@ -19,10 +19,15 @@ pub(super) fn make_node(inner: &Inner, ask: v1::MakeNodeRequest) -> Result<Answe
     let place = wire::place("place", ask.place)?;
     let kind = kind_from_wire("kind", ask.kind, ask.device)?;
     let mode = mode_from_wire("mode", ask.mode)?;
-    inner
-        .namespace
-        .make_node(&context, &place, kind, mode)
-        .map(changed)
+    let namespace = &inner.namespace;
+    let made = match ask.client {
+        0 => namespace.make_node(&context, &place, kind, mode),
+        client if kind == NodeKind::File => {
+            namespace.make_open(&context, &place, mode, ClientId::new(client))
+        }
+        _ => Err(invalid("client", "has only files open")),
+    };
+    made.map(changed)
 }
 
 pub(super) fn replace_body(

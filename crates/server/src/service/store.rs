@@ -6,6 +6,7 @@
 //!   ([`super::marker`]);
 //! - closing waits for background work, syncs, and releases the lock last.
 
+use super::leases::Leases;
 use super::maintenance::Maintenance;
 use super::marker::{self, IsNew};
 use super::sync::SyncGroup;
@@ -53,6 +54,7 @@ pub(super) struct Inner {
     pub(super) collector: Collector,
     pub(super) sync: SyncGroup,
     pub(super) hub: Hub,
+    pub(super) leases: Leases,
     pub(super) sessions_seen: Mutex<HashMap<SessionId, Duration>>,
     pub(super) request_count: AtomicU64,
     pub(super) started: Duration,
@@ -123,6 +125,7 @@ impl Service {
             collector,
             sync: SyncGroup::new(move || synced.sync()),
             hub: Hub::default(),
+            leases: Leases::default(),
             env,
             dir,
             store_id: prepared.store_id,
@@ -143,6 +146,7 @@ impl Service {
     }
 
     fn start_maintenance(&self, interval_ms: Option<u64>) {
+        self.inner.leases.start(Arc::downgrade(&self.inner));
         if let Some(interval_ms) = interval_ms {
             let maintenance = Maintenance::start(Arc::downgrade(&self.inner), interval_ms);
             *self.inner.maintenance.lock() = Some(maintenance);
@@ -173,8 +177,9 @@ impl Service {
         &self.inner.env
     }
 
-    /// Ends the waiting of all who watch, and has nobody wait any more.
+    /// Ends the waiting of all who watch or want a lock, and has nobody wait any more.
     pub fn stop_watches(&self) {
+        self.inner.leases.end_waiting();
         self.inner.hub.stop();
     }
 
@@ -188,6 +193,7 @@ impl Service {
             return Ok(());
         }
         self.stop_watches();
+        self.inner.leases.stop().await;
         let maintenance = self.inner.maintenance.lock().take();
         if let Some(maintenance) = maintenance {
             maintenance.stop().await;

@@ -12,6 +12,7 @@ mod branch;
 #[cfg(test)]
 mod branch_test;
 mod change;
+mod client;
 mod diff;
 mod edit;
 mod merge;
@@ -31,6 +32,11 @@ pub use ask::{
 };
 pub use branch::{branch, branch_to_wire, moment_to_wire};
 pub use change::{change, change_to_wire};
+pub use client::{
+    announcement, announcement_to_wire, asker, asker_to_wire, client, client_to_wire, held_lock,
+    held_lock_to_wire, lock, lock_outcome, lock_outcome_to_wire, lock_place, lock_to_wire,
+    lost_claims, lost_claims_to_wire, open_node, open_node_to_wire,
+};
 pub use diff::{diff_page, diff_page_to_wire};
 pub use edit::{edit_body, edit_body_to_wire, edited, edited_to_wire};
 pub use merge::{merge_run, merged, merged_to_wire, on_conflict, on_conflict_to_wire};

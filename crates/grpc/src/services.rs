@@ -101,6 +101,9 @@ service!(Namespace {
     publish: PublishRequest(Publish) -> PublishResponse(Publish);
     replace_body: ReplaceBodyRequest(ReplaceBody) -> ChangedResponse(Changed);
     edit_body: EditBodyRequest(EditBody) -> EditBodyResponse(EditBody);
+    get_xattr: GetXattrRequest(GetXattr) -> GetXattrResponse(GetXattr);
+    list_xattrs: ListXattrsRequest(ListXattrs) -> ListXattrsResponse(ListXattrs);
+    set_xattr: SetXattrRequest(SetXattr) -> ChangedResponse(Changed);
     sync: SyncRequest(Sync) -> SyncResponse(Sync);
 });
 

@@ -238,76 +238,58 @@ impl Remote {
     }
 
     fn plan(&self, request: &v1::Request) -> (Kind, &Slot, Patience) {
-        match &request.method {
+        let kind = request.method.as_ref().map_or(Kind::Repeatable, kind);
+        let slot = match &request.method {
+            Some(Method::PutBlock(_) | Method::GetBlock(_)) => &self.blocks,
+            _ => &self.metadata,
+        };
+        let patience = match &request.method {
             Some(
-                Method::MakeDir(_)
-                | Method::Symlink(_)
-                | Method::Link(_)
-                | Method::Rename(_)
-                | Method::Remove(_)
-                | Method::SetAttributes(_)
-                | Method::Publish(_)
-                | Method::MakeNode(_)
-                | Method::MakeUnnamed(_)
-                | Method::ReplaceBody(_)
-                | Method::EditBody(_)
-                | Method::SetXattr(_)
-                | Method::CreateMount(_)
-                | Method::CreateSnapshot(_)
-                | Method::RenewSnapshot(_)
-                | Method::RemoveSnapshot(_)
-                | Method::CreateBranch(_)
-                | Method::RemoveBranch(_)
-                | Method::Restore(_),
-            ) => (Kind::Change, &self.metadata, Patience::Deadline),
-            Some(Method::PutBlock(_) | Method::GetBlock(_)) => {
-                (Kind::Repeatable, &self.blocks, Patience::Deadline)
-            }
-            Some(
-                Method::SetQuota(_) | Method::RemoveQuota(_) | Method::Merge(_) | Method::Undo(_),
-            ) => (Kind::Change, &self.metadata, Patience::Unlimited),
-            Some(
-                Method::Collect(_)
+                Method::SetQuota(_)
+                | Method::RemoveQuota(_)
+                | Method::Merge(_)
+                | Method::Undo(_)
+                | Method::Collect(_)
                 | Method::Usage(_)
                 | Method::CheckQuota(_)
                 | Method::Check(_)
                 | Method::RetireMount(_)
                 | Method::Diff(_),
-            ) => (Kind::Repeatable, &self.metadata, Patience::Unlimited),
-            Some(
-                Method::Lookup(_)
-                | Method::ReadDir(_)
-                | Method::ReadLink(_)
-                | Method::ReadPlan(_)
-                | Method::OpenSession(_)
-                | Method::RenewSession(_)
-                | Method::CloseSession(_)
-                | Method::Status(_)
-                | Method::ListMounts(_)
-                | Method::ListSnapshots(_)
-                | Method::GetQuota(_)
-                | Method::ListQuotas(_)
-                | Method::ListBranches(_)
-                | Method::Command(_)
-                | Method::Room(_)
-                | Method::Sync(_)
-                | Method::GetXattr(_)
-                | Method::ListXattrs(_)
-                | Method::OpenClient(_)
-                | Method::RenewClient(_)
-                | Method::CloseClient(_)
-                | Method::AnnounceClient(_)
-                | Method::ListClients(_)
-                | Method::OpenNode(_)
-                | Method::CloseNode(_)
-                | Method::Lock(_)
-                | Method::Unlock(_)
-                | Method::TestLock(_)
-                | Method::GiveUpLock(_)
-                | Method::Watch(_),
-            )
-            | None => (Kind::Repeatable, &self.metadata, Patience::Deadline),
-        }
+            ) => Patience::Unlimited,
+            _ => Patience::Deadline,
+        };
+        (kind, slot, patience)
+    }
+}
+
+/// How a method may be repeated. One that is not named here changes nothing, or the same by being
+/// done twice.
+const fn kind(method: &Method) -> Kind {
+    match method {
+        Method::MakeDir(_)
+        | Method::Symlink(_)
+        | Method::Link(_)
+        | Method::Rename(_)
+        | Method::Remove(_)
+        | Method::SetAttributes(_)
+        | Method::Publish(_)
+        | Method::MakeNode(_)
+        | Method::MakeUnnamed(_)
+        | Method::ReplaceBody(_)
+        | Method::EditBody(_)
+        | Method::SetXattr(_)
+        | Method::CreateMount(_)
+        | Method::CreateSnapshot(_)
+        | Method::RenewSnapshot(_)
+        | Method::RemoveSnapshot(_)
+        | Method::CreateBranch(_)
+        | Method::RemoveBranch(_)
+        | Method::Restore(_)
+        | Method::SetQuota(_)
+        | Method::RemoveQuota(_)
+        | Method::Merge(_)
+        | Method::Undo(_) => Kind::Change,
+        _ => Kind::Repeatable,
     }
 }
 

@@ -129,7 +129,8 @@ service!(Clients {
     open_client: OpenClientRequest(OpenClient) -> ClientResponse(Client);
     renew_client: RenewClientRequest(RenewClient) -> ClientResponse(Client);
     close_client: CloseClientRequest(CloseClient) -> CloseClientResponse(CloseClient);
-    announce_client: AnnounceClientRequest(AnnounceClient) -> AnnounceClientResponse(AnnounceClient);
+    announce_client: AnnounceClientRequest(AnnounceClient)
+        -> AnnounceClientResponse(AnnounceClient);
     list_clients: ListClientsRequest(ListClients) -> ListClientsResponse(ListClients);
     open_node: OpenNodeRequest(OpenNode) -> LookupResponse(Lookup);
     close_node: CloseNodeRequest(CloseNode) -> CloseNodeResponse(CloseNode);

@@ -332,38 +332,13 @@ fn lane(method: &Method) -> Lane {
         Method::ReadPlan(ask) => inline_if(ask.targets.len() <= INLINE_ITEMS_MAX),
         Method::Publish(ask) => inline_if(ask.items.len() <= INLINE_ITEMS_MAX),
         Method::EditBody(ask) => inline_if(ask.edits.len() <= INLINE_ITEMS_MAX),
-        Method::Usage(_)
-        | Method::OpenSession(_)
-        | Method::RenewSession(_)
-        | Method::CloseSession(_)
-        | Method::OpenClient(_)
-        | Method::CloseClient(_)
-        | Method::AnnounceClient(_)
-        | Method::ListClients(_)
-        | Method::CreateMount(_)
-        | Method::CreateSnapshot(_)
-        | Method::RenewSnapshot(_)
-        | Method::RemoveSnapshot(_)
-        | Method::ListSnapshots(_)
-        | Method::RetireMount(_)
-        | Method::Check(_)
-        | Method::SetQuota(_)
-        | Method::RemoveQuota(_)
-        | Method::ListQuotas(_)
-        | Method::CheckQuota(_)
-        | Method::CreateBranch(_)
-        | Method::RemoveBranch(_)
-        | Method::ListBranches(_)
-        | Method::Diff(_)
-        | Method::Merge(_)
-        | Method::Restore(_)
-        | Method::Undo(_)
-        | Method::Command(_) => Lane::Blocking,
         Method::PutBlock(_)
         | Method::GetBlock(_)
         | Method::Collect(_)
         | Method::Watch(_)
         | Method::Lock(_) => Lane::Waiting,
+        // Long, or always on disk.
+        _ => Lane::Blocking,
     }
 }
 

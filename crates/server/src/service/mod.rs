@@ -12,8 +12,8 @@
 //! - background work stops before the store closes.
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
-//! [`edits`], [`bodies`], [`clients`], [`leases`], [`snapshots`], [`branches`], [`restore`], [`quotas`],
-//! [`watch`], [`admin`], [`sync`], [`maintenance`].
+//! [`edits`], [`bodies`], [`clients`], [`leases`], [`snapshots`], [`branches`], [`restore`],
+//! [`quotas`], [`watch`], [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;

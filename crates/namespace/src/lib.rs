@@ -54,6 +54,7 @@ pub use api::{
     SessionState, SetAttributes, SetTime, SetXattr, Snapshot, SnapshotState, Target, Usage, View,
 };
 pub use api::{BodyPart, Holder, ObjectUse, Reference, ReferenceCursor, ReferencePage, Relocation};
+pub use api::{CheckCursor, CheckStep, EntryAt, Repair, RepairAction, Repaired};
 pub use api::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict, Placed,
     Placement, Restored, ShardStatus, Undone,
@@ -63,10 +64,10 @@ pub use leases::{READ_LEASE_MS_DEFAULT, READ_LEASE_MS_MAX};
 pub use locks::{HeldLock, HeldRanges, LockFamily, LockKind, LockOwner, LockRange};
 pub use namespace::Namespace;
 pub use nokv_shard::{Durability, SHARDS_MAX};
-pub use operations::{Feed, LockOrWait, LockWait};
 pub use operations::{
-    SESSION_TTL_MS_MAX, SNAPSHOT_LEASE_MS_MAX, XATTR_NAME_BYTES_MAX, XATTR_VALUE_BYTES_MAX,
-    XATTRS_MAX,
+    CHECK_NODES_DEFAULT, SESSION_TTL_MS_MAX, SNAPSHOT_LEASE_MS_MAX, XATTR_NAME_BYTES_MAX,
+    XATTR_VALUE_BYTES_MAX, XATTRS_MAX,
 };
+pub use operations::{Feed, LockOrWait, LockWait};
 
 pub(crate) use plan::Topology;

@@ -20,6 +20,7 @@ mod options;
 mod placement;
 mod publish;
 mod quota;
+mod repair;
 mod session;
 mod snapshot;
 mod target;
@@ -29,7 +30,7 @@ pub use branch::{Branch, Restored, Undone};
 pub use change::{
     Changed, Parents, Remove, Removed, RenameMode, Renamed, SetAttributes, SetTime, SetXattr, Usage,
 };
-pub use check::{CheckReport, Problem, ProblemKind};
+pub use check::{CheckCursor, CheckReport, CheckStep, Problem, ProblemKind};
 pub use client::{
     ANNOUNCEMENT_ITEMS_MAX, Announcement, AnnouncementEnd, Asker, CLIENT_LABEL_BYTES_MAX,
     CLIENT_TTL_MS_MAX, CLIENT_TTL_MS_MIN, ClientPhase, ClientSession, LockOutcome, LockPlace,
@@ -52,6 +53,7 @@ pub use publish::{
     Content, Expect, NewAttributes, PUBLISH_ITEMS_MAX, Publish, PublishItem, Published, ReplaceBody,
 };
 pub use quota::{Left, Quota, QuotaCheck, QuotaLimits, QuotaState, QuotaUsage, Room};
+pub use repair::{EntryAt, Repair, RepairAction, Repaired};
 pub use session::{LeaseKeeping, Reclaimed, Session, SessionState};
 pub use snapshot::{Lease, NewSnapshot, Snapshot, SnapshotState};
 pub use target::{Follow, Place, Target};

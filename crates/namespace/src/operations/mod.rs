@@ -8,8 +8,6 @@ mod branch_garbage;
 mod branch_records;
 mod branches;
 mod check;
-mod check_branches;
-mod check_names;
 mod clients;
 mod dead_bodies;
 mod diff;
@@ -42,6 +40,7 @@ mod usage;
 mod watch;
 mod xattrs;
 
+pub use check::CHECK_NODES_DEFAULT;
 pub(crate) use clients::read_clients;
 pub(crate) use leases::unknown_until;
 pub use locks::{LockOrWait, LockWait};

@@ -51,6 +51,7 @@ mod placement;
 pub(crate) mod quota;
 #[cfg(test)]
 mod records_test;
+mod repair;
 mod route;
 mod session;
 pub(crate) mod shard;

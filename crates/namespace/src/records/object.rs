@@ -60,6 +60,19 @@ impl BlockUse {
         }
     }
 
+    /// Makes a block count this.
+    pub(crate) fn set(self, block: BlockId) -> Add {
+        Add {
+            key: key(block),
+            changes: smallvec![
+                (REFERENCES, Change::Set(self.references)),
+                (BYTES, Change::Set(self.bytes)),
+                (END, Change::Max(self.end)),
+            ],
+            at_zero: None,
+        }
+    }
+
     /// Takes this from a block, which is doomed with its last reference.
     pub(crate) fn take(self, block: BlockId) -> Add {
         Add {

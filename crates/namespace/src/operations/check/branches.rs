@@ -3,26 +3,32 @@
 //! It reads the own records of each branch and, for each, what lies below it: the cost is that of
 //! the changes, not of what the branch shows.
 
-use super::check::Recount;
+use super::Findings;
 use crate::failure::malformed;
 use crate::layers::Layer;
 use crate::reader::Reader;
 use crate::records::branch::{self, BranchRecord};
 use crate::records::{
-    COUNTER, ENTRY, EntryRecord, NODE, NodeRecord, XATTR, counter, is_whiteout, spot_at,
+    COUNTER, ENTRY, EntryRecord, NODE, NodeRecord, XATTR, counter, is_whiteout, orphan, spot_at,
 };
 use crate::spot::{Child, Met, Spot};
-use crate::{Namespace, ProblemKind};
+use crate::{CheckCursor, Namespace, ProblemKind, RepairAction};
 use bytes::Bytes;
 use nokv_engine::{Keyspace, Record};
 use nokv_shard::codec::Malformed;
 use nokv_shard::{Counter, Key};
-use nokv_types::{BranchId, Failure, NodeId, Version};
+use nokv_types::{BranchId, Failure, NodeId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 impl Namespace {
-    /// Checks the own records of every branch that lives.
-    pub(super) fn check_branches(&self, at: Version, recount: &mut Recount) -> Result<(), Failure> {
+    /// Checks the own records of branches that live, after one, until about `limit` records.
+    pub(super) fn check_branches(
+        &self,
+        after: BranchId,
+        limit: usize,
+        findings: &mut Findings,
+    ) -> Result<Option<CheckCursor>, Failure> {
+        let at = findings.at;
         let mut branches = Vec::new();
         self.each(branch::KEYSPACE, at, |key, found| {
             if key.first_chunk() == Some(&[0]) {
@@ -31,18 +37,24 @@ impl Namespace {
             }
             Ok(())
         })?;
-        let live: FxHashSet<BranchId> = branches.iter().map(|(id, _)| *id).collect();
-        for (id, record) in branches {
-            let reader = Reader {
-                at,
-                moves: None,
-                ..self.newest_reader()
-            };
+        let mut orphans = FxHashSet::default();
+        self.each(orphan::KEYSPACE, at, |key, _| {
+            orphans.insert(orphan::directory(key)?);
+            Ok(())
+        })?;
+        let reader = Reader {
+            at,
+            moves: None,
+            ..self.newest_reader()
+        };
+        let before = findings.report.entries;
+        for (id, record) in branches.into_iter().filter(|(id, _)| *id > after) {
             let mut check = Check {
                 namespace: self,
                 reader,
                 root: Spot::live(record.root, id, at),
-                recount,
+                findings,
+                orphans: &orphans,
                 links: FxHashMap::default(),
                 counts: FxHashMap::default(),
             };
@@ -51,14 +63,11 @@ impl Namespace {
             check.nodes()?;
             check.counters()?;
             check.xattrs()?;
-        }
-        for id in std::mem::take(&mut recount.hung) {
-            if !live.contains(&id) {
-                let message = format!("an entry leads to branch {id}, which does not exist");
-                recount.problem(ProblemKind::WrongBranch, message);
+            if (findings.report.entries - before) as usize >= limit {
+                return Ok(Some(CheckCursor::Branches(id)));
             }
         }
-        Ok(())
+        Ok(Some(CheckCursor::Bodies))
     }
 }
 
@@ -67,7 +76,8 @@ struct Check<'a> {
     namespace: &'a Namespace,
     reader: Reader<'a>,
     root: Spot,
-    recount: &'a mut Recount,
+    findings: &'a mut Findings,
+    orphans: &'a FxHashSet<(NodeId, BranchId)>,
     /// Names that the branch gives a node, minus those that it takes.
     links: FxHashMap<NodeId, i64>,
     /// Entries and subdirectories that the branch adds to a directory.
@@ -76,15 +86,17 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn problem(&mut self, kind: ProblemKind, message: &str) {
+        self.problem_with(kind, message, None);
+    }
+
+    fn problem_with(&mut self, kind: ProblemKind, message: &str, action: Option<RepairAction>) {
         let branch = self.root.branch;
-        self.recount
-            .problem(kind, format!("in branch {branch}: {message}"));
+        let message = format!("in branch {branch}: {message}");
+        self.findings.problem(kind, message, action);
     }
 
     fn is_orphan(&self, directory: NodeId) -> bool {
-        self.recount
-            .orphans
-            .contains_key(&(directory, self.root.branch))
+        self.orphans.contains(&(directory, self.root.branch))
     }
 
     /// The records of the branch in one keyspace.
@@ -137,7 +149,7 @@ impl Check<'_> {
             let flaw = |flaw: Malformed| malformed(&key, &flaw);
             let (directory, _) = spot_at(key.bytes(), 0).map_err(flaw)?;
             let name = EntryRecord::name(key.bytes()).map_err(flaw)?;
-            self.recount.report.entries += 1;
+            self.findings.report.entries += 1;
             let spot = self.root.with_node(directory);
             let before = self.reader.entry(self.below(directory)?, &name)?;
             let before = before.map(|found| found.record);
@@ -173,8 +185,11 @@ impl Check<'_> {
             self.problem(ProblemKind::DanglingEntry, &message);
         }
         if child.is_branch_root(&directory) {
-            if child.spot.met == Met::Live {
-                self.recount.hung.push(child.spot.branch);
+            let live = child.spot.met == Met::Live;
+            let found = crate::layers::read(self.reader.engine, child.spot.branch, self.root.at)?;
+            if live && found.is_none() {
+                let message = format!("{shown} leads to a branch that does not exist");
+                self.problem(ProblemKind::WrongBranch, &message);
             }
             return Ok(());
         }
@@ -268,7 +283,12 @@ impl Check<'_> {
                 "node {node} counts {} extended attributes, has {xattrs}",
                 record.xattrs
             );
-            self.problem(ProblemKind::WrongXattrs, &message);
+            let action = RepairAction::Xattrs {
+                node,
+                branch: self.root.branch,
+                count: u32::try_from(xattrs).unwrap_or(u32::MAX),
+            };
+            self.problem_with(ProblemKind::WrongXattrs, &message, Some(action));
         }
         Ok(())
     }
@@ -307,7 +327,13 @@ impl Check<'_> {
         if lives && stored != counted && !self.is_orphan(directory) {
             let message =
                 format!("directory {directory} counts {stored:?} more, has {counted:?} more");
-            self.problem(ProblemKind::WrongCount, &message);
+            let action = RepairAction::Count {
+                directory,
+                branch: self.root.branch,
+                entries: counted.0 - stored.0,
+                subdirectories: counted.1 - stored.1,
+            };
+            self.problem_with(ProblemKind::WrongCount, &message, Some(action));
         }
         Ok(())
     }

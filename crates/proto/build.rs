@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     "proto/nokv/v1/admin.proto",
     "proto/nokv/v1/branches.proto",
     "proto/nokv/v1/clients.proto",
+    "proto/nokv/v1/dump.proto",
     "proto/nokv/v1/mount.proto",
     "proto/nokv/v1/edits.proto",
     "proto/nokv/v1/nouns.proto",

@@ -19,6 +19,7 @@ mod calls;
 mod client;
 mod collection;
 mod connect;
+mod dump;
 mod edits;
 mod endpoint;
 mod file;
@@ -41,12 +42,14 @@ pub use branches::MergeAnswer;
 pub use cache::{CacheConfig, CacheDir};
 pub use client::Client;
 pub use collection::{CollectRules, Ongoing};
+pub use dump::{DumpEvent, DumpOptions, DumpReport, LoadEvent, LoadReport, OnDump, OnLoad};
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
 pub use handle::{
     BlockingFile, Creation, FileHandle, FileWriter, FlushOptions, OpenOptions, Seek, Truncation,
 };
 pub use live::LiveSession;
+pub use nokv_dump::{Bodies, Form, Head};
 pub use nokv_namespace::{
     BodyStorage, BodySummary, Branch, Change, ChangeKind, Changed, ChangedPlace, Conflict,
     ConflictKind, Content, DiffPage, Difference, DifferenceKind, DirEntry, Durability, Expect,

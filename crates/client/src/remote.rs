@@ -254,7 +254,8 @@ impl Remote {
                 | Method::CheckQuota(_)
                 | Method::Check(_)
                 | Method::RetireMount(_)
-                | Method::Diff(_),
+                | Method::Diff(_)
+                | Method::Dump(_),
             ) => Patience::Unlimited,
             _ => Patience::Deadline,
         };
@@ -288,7 +289,9 @@ const fn kind(method: &Method) -> Kind {
         | Method::SetQuota(_)
         | Method::RemoveQuota(_)
         | Method::Merge(_)
-        | Method::Undo(_) => Kind::Change,
+        | Method::Undo(_)
+        | Method::Load(_)
+        | Method::FinishLoad(_) => Kind::Change,
         _ => Kind::Repeatable,
     }
 }
@@ -330,6 +333,8 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::Merge(ask)) => &ask.context,
         Some(Method::Restore(ask)) => &ask.context,
         Some(Method::Undo(ask)) => &ask.context,
+        Some(Method::Load(ask)) => &ask.context,
+        Some(Method::FinishLoad(ask)) => &ask.context,
         _ => return true,
     };
     context

@@ -5,11 +5,11 @@
 //! ignored, so that a later writer may append fields; every count is checked against what is left
 //! before anything is allocated for it.
 
-use crate::item::{Content, Item, NodeItem, Quota};
+use crate::item::{Content, Identity, Item, NodeItem, Quota};
 use bytes::Bytes;
 use nokv_types::{
-    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Unit,
+    BlockId, Body, BranchId, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind,
+    SessionId, TimeNanos, Unit, Version,
 };
 
 const NODE: u8 = 1;
@@ -33,7 +33,10 @@ pub fn encode_node(out: &mut Vec<u8>, item: &NodeItem) {
         out.push(NODE);
         put_varint(out, u64::from(item.depth));
         put_bytes(out, item.name.as_ref().map_or(&[][..], Name::as_bytes));
-        put_varint(out, item.node.as_u64());
+        let Identity { id, branch, at } = item.node;
+        put_varint(out, id.as_u64());
+        put_varint(out, u64::from(branch.get()));
+        put_varint(out, at.map_or(0, Version::as_u64));
         let (kind, device) = kind_number(item.kind);
         out.push(kind);
         put_varint(out, device);
@@ -234,7 +237,13 @@ fn decode_node(fields: &mut Fields) -> Result<NodeItem, Malformed> {
         true => None,
         false => Some(Name::new(name).map_err(|_| fields.malformed("a name", "another"))?),
     };
-    let node = NodeId::from_u64(fields.varint("node")?);
+    let node = Identity {
+        id: NodeId::from_u64(fields.varint("node")?),
+        branch: BranchId::new(fields.number("branch")?),
+        at: Some(fields.varint("version")?)
+            .filter(|at| *at != 0)
+            .map(Version::from_u64),
+    };
     let kind = fields.byte("kind")?;
     let device = fields.varint("device")?;
     let kind = kind_of(kind, device).ok_or_else(|| fields.malformed("a kind of node", kind))?;

@@ -1,7 +1,7 @@
 //! What a dump holds.
 
 use bytes::Bytes;
-use nokv_types::{Body, Generation, Name, NodeId, NodeKind, TimeNanos, Version};
+use nokv_types::{Body, BranchId, Generation, Name, NodeId, NodeKind, TimeNanos, Version};
 
 /// How a dump holds bodies that are not inline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,9 +64,9 @@ pub struct NodeItem {
     pub depth: u32,
     /// Its name in its directory; `None` for the first.
     pub name: Option<Name>,
-    /// Its id in the store that was dumped. Names of one node have the same, and all say the same
-    /// of the node.
-    pub node: NodeId,
+    /// What it is in the store that was dumped. Names of one node have the same, and all say the
+    /// same of the node.
+    pub node: Identity,
     /// Kind, with the device number where there is one.
     pub kind: NodeKind,
     /// Permission bits.
@@ -93,6 +93,18 @@ pub struct NodeItem {
     pub quota: Option<Quota>,
     /// What is in it.
     pub content: Content,
+}
+
+/// A node of the store that was dumped. A branch shares the ids of its origin, and may be met as it
+/// is and as it was.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Identity {
+    /// Its id.
+    pub id: NodeId,
+    /// The branch that it was seen through.
+    pub branch: BranchId,
+    /// As of which version it was seen, where that is not the dump's.
+    pub at: Option<Version>,
 }
 
 /// Limits of a directory.

@@ -22,5 +22,5 @@ pub use binary::{BinaryReader, BinaryWriter, FORMAT_VERSION, FRAME_BYTES_FULL, F
 pub use codec::{Items, encode_data, encode_node};
 pub use flaw::Flaw;
 pub use form::{DumpReader, DumpWriter, Form};
-pub use item::{Bodies, Content, Head, Item, NodeItem, Quota, Tail};
+pub use item::{Bodies, Content, Head, Identity, Item, NodeItem, Quota, Tail};
 pub use lines::{LINE_BYTES_MAX, LinesReader, LinesWriter};

@@ -6,13 +6,13 @@
 
 use crate::codec::{kind_number, kind_of};
 use crate::flaw::Flaw;
-use crate::item::{Bodies, Content, Head, Item, NodeItem, Quota, Tail};
+use crate::item::{Bodies, Content, Head, Identity, Item, NodeItem, Quota, Tail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use nokv_types::{
-    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Unit, Version,
+    BlockId, Body, BranchId, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind,
+    SessionId, TimeNanos, Unit, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
@@ -98,6 +98,10 @@ struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     name_bytes: Option<String>,
     node: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<u64>,
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<u64>,
@@ -381,7 +385,9 @@ impl Line {
             depth: Some(item.depth),
             name,
             name_bytes,
-            node: item.node.as_u64(),
+            node: item.node.id.as_u64(),
+            branch: Some(item.node.branch.get()).filter(|branch| *branch != 0),
+            as_of: item.node.at.map(Version::as_u64),
             kind: KINDS
                 .get(usize::from(kind).saturating_sub(1))
                 .map_or_else(String::new, |kind| (*kind).to_owned()),
@@ -463,7 +469,11 @@ impl Line {
         let item = NodeItem {
             depth,
             name,
-            node: NodeId::from_u64(self.node),
+            node: Identity {
+                id: NodeId::from_u64(self.node),
+                branch: BranchId::new(self.branch.unwrap_or(0)),
+                at: self.as_of.map(Version::from_u64),
+            },
             kind,
             mode: u32::from_str_radix(&self.mode, 8).map_err(|_| "an octal mode")?,
             uid: self.uid,

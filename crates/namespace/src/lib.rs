@@ -59,6 +59,7 @@ pub use api::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict, Placed,
     Placement, Restored, ShardStatus, Undone,
 };
+pub use api::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use leases::{READ_LEASE_MS_DEFAULT, READ_LEASE_MS_MAX};
 pub use locks::{HeldLock, HeldRanges, LockFamily, LockKind, LockOwner, LockRange};

@@ -3,8 +3,8 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    admin, branch, cat, completions, diff, du, fsck, gc, get, init, link, ls, merge, mkdir, mv,
-    put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
+    admin, branch, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls, merge,
+    mkdir, mv, put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -280,6 +280,10 @@ pub(crate) enum Command {
     Quota(quota::Arguments),
     /// Tell what changes, as it changes
     Watch(watch::Arguments),
+    /// Write a directory, as it is or was, into a file
+    Dump(dump::Arguments),
+    /// Bring back what dump has written
+    Load(load::Arguments),
     /// Collect what nothing names any more
     Gc(gc::Arguments),
     /// Show how the store is

@@ -15,6 +15,7 @@ mod commands;
 mod describe;
 mod error;
 mod layout;
+mod local_file;
 mod output;
 mod pages;
 mod progress;

@@ -28,6 +28,15 @@ impl Progress {
         Self(bar.with_message(verb))
     }
 
+    /// A count of things on standard error, for what has no end that is known.
+    pub(crate) fn counting(output: &Output, verb: &'static str, things: &str) -> Self {
+        let Self(bar) = Self::new(output, verb);
+        let template = format!("{{msg}} {{human_pos}} {things} {{spinner}} {{per_sec}}");
+        let style = ProgressStyle::with_template(&template);
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self(bar)
+    }
+
     /// The whole has grown.
     pub(crate) fn found(&self, bytes: u64) {
         self.0.inc_length(bytes);

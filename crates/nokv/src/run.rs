@@ -6,8 +6,8 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    admin, branch, cat, completions, diff, du, fsck, gc, get, init, link, ls, merge, mkdir, mv,
-    put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
+    admin, branch, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls, merge,
+    mkdir, mv, put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -76,7 +76,7 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
 /// would be about a store that nobody has.
 fn creates(command: &Command) -> Create {
     match command {
-        Command::Put(_) | Command::Mkdir(_) => Create::IfMissing,
+        Command::Put(_) | Command::Mkdir(_) | Command::Load(_) => Create::IfMissing,
         _ => Create::Never,
     }
 }
@@ -108,6 +108,8 @@ async fn with_client(
         Command::Undo(arguments) => undo::run(arguments, store, client, output).await,
         Command::Quota(arguments) => quota::run(arguments, client, output).await,
         Command::Watch(arguments) => watch::run(arguments, client, output).await,
+        Command::Dump(arguments) => dump::run(arguments, client, output).await,
+        Command::Load(arguments) => load::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,
         Command::Status(_) => status::run(client, output).await,
         Command::Up(_)

@@ -17,10 +17,13 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 const ELEMENT_BYTES_MIN: usize = 4;
 
 /// Repeated fields of requests, each as the way from `Request` down by field numbers.
-const REPEATED: [&[u32]; 3] = [
+const REPEATED: [&[u32]; 6] = [
     &[26, 3],       // publish, items
     &[26, 3, 2, 4], // publish, items, file, extents
     &[30, 2],       // read_plan, targets
+    &[160, 4],      // dump, after
+    &[161, 2],      // load, directories
+    &[161, 4],      // load, known
 ];
 
 /// Decodes a request.

@@ -6,10 +6,12 @@
 )]
 
 use bytes::Bytes;
-use nokv_dump::{Bodies, Content, DumpReader, DumpWriter, Form, Head, Item, NodeItem, Quota};
+use nokv_dump::{
+    Bodies, Content, DumpReader, DumpWriter, Form, Head, Identity, Item, NodeItem, Quota,
+};
 use nokv_types::{
-    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Unit, Version,
+    BlockId, Body, BranchId, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind,
+    SessionId, TimeNanos, Unit, Version,
 };
 
 const GOLDEN: [(Form, &str); 2] = [
@@ -33,7 +35,11 @@ fn node(depth: u32, name: &[u8], kind: NodeKind, content: Content) -> NodeItem {
     NodeItem {
         depth,
         name: (depth > 0).then(|| Name::new(name.to_vec()).expect("a name")),
-        node: NodeId::from_u64(40 + u64::from(depth)),
+        node: Identity {
+            id: NodeId::from_u64(40 + u64::from(depth)),
+            branch: BranchId::new(depth),
+            at: (depth > 0).then_some(Version::from_u64(9)),
+        },
         kind,
         mode: 0o644,
         uid: 1000,

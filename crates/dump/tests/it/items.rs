@@ -1,10 +1,10 @@
 //! Any items, from a seed.
 
 use bytes::Bytes;
-use nokv_dump::{Bodies, Content, Head, Item, NodeItem, Quota};
+use nokv_dump::{Bodies, Content, Head, Identity, Item, NodeItem, Quota};
 use nokv_types::{
-    BlockId, Body, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind, SessionId,
-    TimeNanos, Unit, Version,
+    BlockId, Body, BranchId, Digest, Encoding, Extent, Generation, Layout, Name, NodeId, NodeKind,
+    SessionId, TimeNanos, Unit, Version,
 };
 use proptest::prelude::*;
 
@@ -76,7 +76,11 @@ fn node() -> impl Strategy<Value = NodeItem> {
             NodeItem {
                 depth,
                 name: (depth > 0).then_some(name),
-                node: NodeId::from_u64(node),
+                node: Identity {
+                    id: NodeId::from_u64(node),
+                    branch: BranchId::new(uid_of(node)),
+                    at: (node % 3 == 0).then_some(Version::from_u64(node | 1)),
+                },
                 kind,
                 mode: owner.0,
                 uid: owner.1,
@@ -100,6 +104,10 @@ fn node() -> impl Strategy<Value = NodeItem> {
             }
         },
     )
+}
+
+fn uid_of(node: u64) -> u32 {
+    u32::try_from(node % 5).expect("small")
 }
 
 fn body() -> impl Strategy<Value = Body> {

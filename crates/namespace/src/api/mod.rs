@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod context;
 mod diff;
+mod dump;
 mod edit;
 mod merge;
 mod mount;
@@ -38,6 +39,7 @@ pub use client::{
 };
 pub use context::{Context, View};
 pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
+pub use dump::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use edit::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use merge::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,

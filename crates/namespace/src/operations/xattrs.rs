@@ -156,6 +156,12 @@ fn check_name(name: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses what can't be an extended attribute.
+pub(super) fn check_xattr(name: &[u8], value: &Bytes) -> Result<(), Failure> {
+    check_name(name)?;
+    check_value(&SetXattr::Put(value.clone()))
+}
+
 fn check_value(change: &SetXattr) -> Result<(), Failure> {
     let length = match change {
         SetXattr::Put(value) | SetXattr::Create(value) | SetXattr::Replace(value) => value.len(),

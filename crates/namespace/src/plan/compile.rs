@@ -155,7 +155,8 @@ impl DirectoryChange {
         if let Some(mtime) = self.mtime.or(self.touched.then_some(now)) {
             changes.push((counter::MTIME, Change::Set(mtime.get())));
         }
-        changes.push((counter::CTIME, Change::Set(now.get())));
+        let ctime = self.ctime.unwrap_or(now);
+        changes.push((counter::CTIME, Change::Set(ctime.get())));
         changes
     }
 }

@@ -56,6 +56,20 @@ impl Plan<'_> {
         spot: Spot,
         directory: Spot,
         name: &Name,
+        record: NodeRecord,
+    ) -> Result<(), Failure> {
+        let at = Some((directory, name.clone()));
+        self.hang_node(spot, directory, name, record.clone())?;
+        self.announce(EventKind::Created, spot, &record, None, at);
+        Ok(())
+    }
+
+    /// The same, announced to nobody.
+    pub(crate) fn hang_node(
+        &mut self,
+        spot: Spot,
+        directory: Spot,
+        name: &Name,
         mut record: NodeRecord,
     ) -> Result<(), Failure> {
         if record.is_directory() {
@@ -69,13 +83,6 @@ impl Plan<'_> {
             spot,
         };
         self.set_entry(directory, name, Some(entry))?;
-        self.announce(
-            EventKind::Created,
-            spot,
-            &record,
-            None,
-            Some((directory, name.clone())),
-        );
         self.insert_fresh(spot, record);
         Ok(())
     }

@@ -57,6 +57,8 @@ pub(crate) struct DirectoryChange {
     pub(super) touched: bool,
     /// A time that somebody sets; wins over that of the change.
     pub(crate) mtime: Option<TimeNanos>,
+    /// The same for the change of the directory itself.
+    pub(crate) ctime: Option<TimeNanos>,
 }
 
 /// An operation in the making.

@@ -10,4 +10,5 @@ mod pages;
 mod read;
 
 pub(crate) use describe::describe;
+pub(crate) use pages::ChildRecord;
 pub(crate) use read::{Found, Reader, dangling};

@@ -23,6 +23,13 @@ const CLUSTER_GAP_MAX: u64 = 8;
 /// Fewer ids than this are searched one by one: beginning a scan costs about as much.
 const CLUSTER_SCAN_MIN: usize = 8;
 
+/// A node that an entry leads to, and its record. Whose the body is, is not resolved in it.
+pub(crate) struct ChildRecord {
+    pub(crate) spot: Spot,
+    pub(crate) record: NodeRecord,
+    pub(crate) node: Node,
+}
+
 impl Reader<'_> {
     /// Up to `limit` entries of a directory after a name, in byte order.
     pub(crate) fn entries(
@@ -61,6 +68,28 @@ impl Reader<'_> {
         directory: Spot,
         children: &[Child],
     ) -> Result<Vec<Node>, Failure> {
+        self.describe_children(directory, children, |_, _, node| node)
+    }
+
+    /// The same with their records.
+    pub(crate) fn child_records(
+        &self,
+        directory: Spot,
+        children: &[Child],
+    ) -> Result<Vec<ChildRecord>, Failure> {
+        self.describe_children(directory, children, |spot, record, node| ChildRecord {
+            spot,
+            record,
+            node,
+        })
+    }
+
+    fn describe_children<T>(
+        &self,
+        directory: Spot,
+        children: &[Child],
+        mut each: impl FnMut(Spot, NodeRecord, Node) -> T,
+    ) -> Result<Vec<T>, Failure> {
         let inside = |child: &&Child| child.spot.same_chain(&directory);
         let nodes: Vec<_> = children.iter().filter(inside).map(Child::node).collect();
         let directories: Vec<_> = children
@@ -75,7 +104,10 @@ impl Reader<'_> {
         let mut described = Vec::with_capacity(children.len());
         for child in children {
             if !inside(&child) {
-                described.push(self.child(child)?);
+                let found = self.node_record(child.spot)?;
+                let found = found.ok_or_else(|| dangling(child.node()))?;
+                let node = self.child(child)?;
+                described.push(each(child.spot, found.record, node));
                 continue;
             }
             let found = records.next().flatten();
@@ -88,7 +120,8 @@ impl Reader<'_> {
                 true => counters.next().unwrap_or_default(),
                 false => Counter::default(),
             };
-            described.push(describe(child.spot, version, &record, &counter));
+            let node = describe(child.spot, version, &record, &counter);
+            described.push(each(child.spot, record, node));
         }
         Ok(described)
     }

@@ -40,6 +40,7 @@ pub(crate) mod counter;
 mod death;
 mod entry;
 pub(crate) mod event;
+mod loaded;
 mod mount;
 pub(crate) mod nameless;
 pub(crate) mod names;

@@ -4,6 +4,7 @@
 mod branches;
 mod clients;
 mod damage;
+mod dumps;
 mod edits;
 mod garbage;
 mod leases;

@@ -9,6 +9,7 @@
 //! - [`branches`]: made, compared, merged, removed, collected around.
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.
+//! - [`dumps`]: trees into files and back.
 //! - [`snapshots`]: the past, by name, by version, by time.
 //! - [`quotas`]: limits, met and shown.
 //! - [`watch`]: each change once, in order, across kills.
@@ -28,6 +29,7 @@ mod bad_input;
 mod branches;
 mod commands;
 mod damage;
+mod dumps;
 mod grpc;
 mod help;
 mod kill;

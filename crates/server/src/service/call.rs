@@ -5,8 +5,8 @@
 
 use super::store::{Inner, Service};
 use super::{
-    admin, bodies, branches, changes, clients, edits, nodes, quotas, reads, restore, snapshots,
-    watch,
+    admin, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore,
+    snapshots, watch,
 };
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
@@ -214,6 +214,9 @@ impl Service {
             Method::Restore(ask) => restore::restore(inner, ask),
             Method::Undo(ask) => restore::undo(inner, ask),
             Method::Command(ask) => restore::command(inner, ask),
+            Method::Dump(ask) => dump::dump(inner, ask),
+            Method::Load(ask) => dump::load(inner, ask),
+            Method::FinishLoad(ask) => dump::finish_load(inner, ask),
             Method::OpenClient(ask) => clients::open(inner, ask),
             Method::RenewClient(ask) => clients::renew(inner, ask),
             Method::CloseClient(ask) => clients::close(inner, ask),
@@ -268,6 +271,8 @@ impl Arrived {
             Method::PutBlock(put) => put.data.len(),
             Method::GetBlock(get) => get.length as usize,
             Method::ReadDir(read) => reads::page_limit(read.limit) * NODE_BYTES,
+            Method::Dump(ask) => dump::dump_bytes(ask.bytes),
+            Method::Load(ask) => ask.nodes.len(),
             Method::ReadPlan(plan) => plan.targets.len() * NODE_BYTES,
             Method::Diff(_) | Method::Merge(_) => nokv_proto::FRAME_BYTES_MAX / 2,
             Method::Publish(publish) => publish.items.len() * NODE_BYTES,

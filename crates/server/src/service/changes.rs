@@ -34,6 +34,8 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::Undo(ask) => &mut ask.context,
         Method::SetQuota(ask) => &mut ask.context,
         Method::RemoveQuota(ask) => &mut ask.context,
+        Method::Load(ask) => &mut ask.context,
+        Method::FinishLoad(ask) => &mut ask.context,
         _ => return false,
     };
     let context = context.get_or_insert_default();

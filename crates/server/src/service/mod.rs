@@ -21,6 +21,7 @@ mod branches;
 mod call;
 mod changes;
 mod clients;
+mod dump;
 mod edits;
 mod leases;
 mod maintenance;

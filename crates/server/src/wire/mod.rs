@@ -14,6 +14,7 @@ mod branch_test;
 mod change;
 mod client;
 mod diff;
+mod dump;
 mod edit;
 mod merge;
 mod node;
@@ -38,6 +39,8 @@ pub use client::{
     lost_claims, lost_claims_to_wire, open_node, open_node_to_wire,
 };
 pub use diff::{diff_page, diff_page_to_wire};
+pub(crate) use dump::names;
+pub use dump::{dump_page, dump_page_to_wire, load, load_to_wire, loaded, loaded_to_wire};
 pub use edit::{edit_body, edit_body_to_wire, edited, edited_to_wire};
 pub use merge::{merge_run, merged, merged_to_wire, on_conflict, on_conflict_to_wire};
 pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};

@@ -32,6 +32,7 @@ mod operations;
 mod paths;
 mod pins;
 mod plan;
+mod plant;
 mod quotas;
 mod reader;
 mod records;
@@ -70,5 +71,7 @@ pub use operations::{
     XATTR_VALUE_BYTES_MAX, XATTRS_MAX,
 };
 pub use operations::{Feed, LockOrWait, LockWait};
+#[cfg(feature = "plant")]
+pub use plant::Plant;
 
 pub(crate) use plan::Topology;

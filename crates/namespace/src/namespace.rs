@@ -17,14 +17,15 @@ use crate::operations::{read_clients, read_nameless, shards};
 use crate::paths::Paths;
 use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
+use crate::plant::{Plant, Planted};
 use crate::reader::Reader;
 use crate::records::answer::Answer;
-use crate::records::{MountRecord, MountState, pin, shard_of, system};
+use crate::records::{MountRecord, MountState, OBJECT, pin, shard_of, system};
 use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Retention};
 use nokv_env::{Clock, Env};
-use nokv_shard::{Applied, Error, Key, Outcome, Request, Shards};
+use nokv_shard::{Applied, Command, Error, Key, Outcome, Request, Shards};
 use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, Version};
 use parking_lot::{Mutex, RwLock};
 use std::path::Path;
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) mounts: RwLock<Vec<Mount>>,
     pub(crate) pins: Pins,
     pub(crate) leases: Leases,
+    pub(crate) planted: Planted,
     floor: AtomicU64,
     /// What the engine was last told that it need not keep.
     pruned: AtomicU64,
@@ -126,6 +128,7 @@ impl Namespace {
             chains: Chains::new(),
             pins: Pins::new(pins),
             leases: Leases::after(leased_until),
+            planted: Planted::default(),
             floor: AtomicU64::new(floor),
             pruned: AtomicU64::new(floor),
             held_looked_at: AtomicU64::new(u64::MAX),
@@ -407,6 +410,24 @@ impl Namespace {
         Plan::new(reader, context, root, self.shard(), &self.inner.ids, going)
     }
 
+    /// A planted bug: blocks that have references get no more.
+    fn forget_references(&self, command: &mut Command) -> Result<(), Failure> {
+        let mut kept = Vec::new();
+        for add in command.adds.drain(..) {
+            let key = &add.key;
+            let has_some = self
+                .engine()
+                .get(key.keyspace(), key.bytes(), self.read_version())
+                .map_err(from_engine)?
+                .is_some();
+            if key.keyspace() != OBJECT || !has_some {
+                kept.push(add);
+            }
+        }
+        command.adds = kept;
+        Ok(())
+    }
+
     /// Does what lets a plan that failed succeed, where that can be; whether to plan again.
     fn helps(
         &self,
@@ -440,7 +461,10 @@ impl Namespace {
         let (pinned, unpinned) = state.pinning();
         let pinned = pinned.map(|version| self.inner.pins.hold(version));
         let (going, nameless) = state.take_aftermath();
-        let command = state.compile(request, answer)?;
+        let mut command = state.compile(request, answer)?;
+        if self.inner.planted.is(Plant::ForgetReference) {
+            self.forget_references(&mut command)?;
+        }
         let opened = nameless.opened;
         if let Some((client, key)) = opened {
             let now = self.monotonic();

@@ -31,7 +31,8 @@ pub use cache::{
     BlockCache, CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheOptions, CacheStats,
 };
 pub use collect::{
-    CollectOptions, Collector, LATE_GRACE_MS_DEFAULT, Orphans, RESERVED_SESSION, Report,
+    CollectOptions, Collector, CompactOptions, LATE_GRACE_MS_DEFAULT, Orphans, RESERVED_SESSION,
+    Report,
 };
 pub use error::{Error, Mismatch};
 pub use read::{

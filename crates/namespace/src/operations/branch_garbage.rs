@@ -4,8 +4,9 @@
 //! Invariants:
 //! - a body that a removed branch published is put to death like any other, so that its blocks lose
 //!   their references exactly once;
-//! - a base is let go only when its life ended at or below the floor and no pinned version lies in
-//!   that life: nothing can be read through it any more. That it is unpinned is on disk first;
+//! - a base is let go only when its life ended at or below the floor, no read is leased since a
+//!   version before that, and no pinned version lies in that life: nothing can be read through it
+//!   any more. That it is unpinned is on disk first;
 //! - every command here is bounded, but for the range deletions, which are records of the engine.
 
 use crate::failure::{from_engine, from_shard, malformed};
@@ -112,6 +113,8 @@ impl Namespace {
         reclaimed: &mut Reclaimed,
     ) -> Result<(), Failure> {
         let (floor, at) = (self.floor(), self.read_version());
+        // A read of a branch sees what its base keeps.
+        let floor = self.unleased(floor);
         // Asked after the floor: see `crate::pins`.
         let pins = self.inner.pins.versions();
         let range = KeyRange::prefix(branch::FORMER);

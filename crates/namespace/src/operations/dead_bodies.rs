@@ -12,6 +12,7 @@
 
 use crate::failure::{contradiction, from_engine, from_shard, malformed};
 use crate::pins::newest_within;
+use crate::plant::Plant;
 use crate::records::object::{self, BlockUse};
 use crate::records::{DeadBody, DeathRecord, Moment, chunk};
 use crate::{Namespace, Reclaimed};
@@ -30,15 +31,17 @@ impl Namespace {
     /// Drops the references of bodies that nothing retained can see.
     pub(super) fn drop_dead(&self, limit: usize, reclaimed: &mut Reclaimed) -> Result<(), Failure> {
         let floor = self.floor();
-        // Asked after the floor: see `crate::leases`.
-        let floor = floor.min(self.inner.leases.oldest(self.now_millis()));
+        let floor = self.unleased(floor);
         // Asked before the pins: what is released after is looked at in the next round.
         let released = self.inner.pins.released();
         let mut round = Round {
             namespace: self,
             floor,
             // Asked after the floor: see `crate::pins`.
-            pins: self.inner.pins.versions(),
+            pins: match self.inner.planted.is(Plant::ForgetPins) {
+                false => self.inner.pins.versions(),
+                true => Vec::new(),
+            },
             left: limit,
             reclaimed,
         };

@@ -3,6 +3,7 @@
 use crate::failure::{from_shard, invalid};
 use crate::ids;
 use crate::leases::{Leased, READ_LEASE_MS_MAX};
+use crate::plant::Plant;
 use crate::records::system;
 use crate::{LeaseKeeping, Namespace};
 use nokv_shard::{Command, Durability, Write};
@@ -74,6 +75,15 @@ impl Namespace {
             self.inner.pins.release(version);
         }
         Ok(())
+    }
+
+    /// The floor, or a version below it up to which nothing is leased. Asked after the floor: see
+    /// [`crate::leases`].
+    pub(super) fn unleased(&self, floor: Version) -> Version {
+        match self.inner.planted.is(Plant::ForgetLeases) {
+            false => floor.min(self.inner.leases.oldest(self.now_millis())),
+            true => floor,
+        }
     }
 
     /// Ends the leases that are over.

@@ -13,11 +13,12 @@
 use crate::failure::{from_shard, invalid, malformed};
 use crate::namespace::ATTEMPTS_MAX;
 use crate::plan::{ChunkPart, Plan};
-use crate::records::{Moment, StoredLayout, chunk};
+use crate::plant::Plant;
+use crate::records::{DEATH, Moment, StoredLayout, chunk};
 use crate::spot::Spot;
 use crate::{BodyPart, Context, Namespace, Relocation};
 use bytes::Bytes;
-use nokv_shard::{Check, Durability, Error};
+use nokv_shard::{Check, Durability, Error, Write};
 use nokv_types::{BranchId, Extent, Failure, NodeId, Reason, SessionId, TimeNanos};
 use rustc_hash::FxHashSet;
 
@@ -66,7 +67,12 @@ impl Namespace {
                 return Ok(0);
             }
             plan.settle()?;
-            let command = plan.compile(None, Bytes::new())?;
+            let mut command = plan.compile(None, Bytes::new())?;
+            if self.inner.planted.is(Plant::ForgetPlaces) {
+                let is_death =
+                    |write: &Write| matches!(write, Write::Put(key, _) if key.keyspace() == DEATH);
+                command.writes.retain(|write| !is_death(write));
+            }
             match self.shard().execute(command, Durability::Buffered) {
                 Ok(_) => return Ok(moved),
                 Err(Error::CheckFailed { .. }) => {}

@@ -9,6 +9,7 @@
 //!   before left references that the sweep sees.
 
 use crate::failure::{from_engine, from_shard, invalid, malformed};
+use crate::plant::Plant;
 use crate::records::{SessionRecord, object};
 use crate::{Namespace, Session, SessionState};
 use nokv_engine::{Direction, KeyRange};
@@ -34,8 +35,12 @@ impl Namespace {
             writes: vec![Write::Put(SessionRecord::open_key(id), record.encode())],
             ..Command::default()
         };
+        let durability = match self.inner.planted.is(Plant::ForgetSession) {
+            false => Durability::Synced,
+            true => Durability::Buffered,
+        };
         self.shard()
-            .execute(command, Durability::Synced)
+            .execute(command, durability)
             .map_err(from_shard)?;
         Ok(Session {
             id,

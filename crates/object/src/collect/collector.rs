@@ -3,7 +3,13 @@
 //! Invariants: a phase that fails does not keep the others from their turn; a round that is dropped
 //! at any point leaves nothing that the next does not repair.
 
-use super::{ledger::Ledger, options::CollectOptions, orphans::OrphanLook, report::Report};
+use super::{
+    compact::{Compaction, Urgency},
+    ledger::Ledger,
+    options::CollectOptions,
+    orphans::OrphanLook,
+    report::Report,
+};
 use crate::{BlockStore, Error, blocking};
 use nokv_env::Clock;
 use nokv_namespace::Namespace;
@@ -37,6 +43,7 @@ pub(super) struct State {
     pub(super) swept_after: Option<SessionId>,
     /// The last object of a lap that was broken off.
     pub(super) doomed_after: Option<BlockId>,
+    pub(super) compaction: Compaction,
     pub(super) orphans: OrphanLook,
 }
 
@@ -85,7 +92,8 @@ impl Collector {
     }
 
     /// One round: sweeps sessions that are over, drops references of bodies that only the past can
-    /// see, deletes objects without references, looks for orphans.
+    /// see, deletes objects without references, empties objects that are mostly dead, looks for
+    /// orphans.
     ///
     /// **Guarantees**: bounded by the options; what is referenced, or belongs to an open session,
     /// is never deleted. May be dropped at any point.
@@ -117,8 +125,17 @@ impl Collector {
         let swept = round.sweep_sessions().await;
         let reclaimed = round.reclaim(retention_ms).await;
         let deleted = round.delete_doomed().await;
+        let urgency = match retention_ms {
+            None => Urgency::Routine,
+            Some(_) => Urgency::Asked,
+        };
+        let compacted = round.compact(urgency).await;
         let looked = round.look_for_orphans().await;
-        swept.and(reclaimed).and(deleted).and(looked)?;
+        swept
+            .and(reclaimed)
+            .and(deleted)
+            .and(compacted)
+            .and(looked)?;
         Ok(round.report)
     }
 }

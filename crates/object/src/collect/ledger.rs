@@ -1,6 +1,6 @@
 //! What a collector asks of the namespace: the seam where tests put a namespace that lies or dies.
 
-use nokv_namespace::{Namespace, Reclaimed};
+use nokv_namespace::{Namespace, ObjectUse, Reclaimed, ReferenceCursor, ReferencePage, Relocation};
 use nokv_types::{BlockId, Failure, SessionId};
 
 /// The collection side of a [`Namespace`], whose methods these are; see there. All block.
@@ -19,6 +19,15 @@ pub(crate) trait Ledger: Send + Sync {
     fn doomed(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, Failure>;
     fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure>;
     fn sync(&self) -> Result<(), Failure>;
+    fn objects(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<ObjectUse>, Failure>;
+    fn references(
+        &self,
+        from: Option<&ReferenceCursor>,
+        limit: usize,
+    ) -> Result<ReferencePage, Failure>;
+    fn open_session(&self, ttl_ms: u64) -> Result<SessionId, Failure>;
+    fn close_session(&self, session: SessionId) -> Result<(), Failure>;
+    fn relocate(&self, session: SessionId, moves: &[Relocation]) -> Result<u64, Failure>;
 }
 
 impl Ledger for Namespace {
@@ -63,5 +72,29 @@ impl Ledger for Namespace {
 
     fn sync(&self) -> Result<(), Failure> {
         Self::sync(self)
+    }
+
+    fn objects(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<ObjectUse>, Failure> {
+        Self::objects(self, after, limit)
+    }
+
+    fn references(
+        &self,
+        from: Option<&ReferenceCursor>,
+        limit: usize,
+    ) -> Result<ReferencePage, Failure> {
+        Self::references(self, from, limit)
+    }
+
+    fn open_session(&self, ttl_ms: u64) -> Result<SessionId, Failure> {
+        Ok(Self::open_session(self, ttl_ms)?.id)
+    }
+
+    fn close_session(&self, session: SessionId) -> Result<(), Failure> {
+        Self::close_session(self, session)
+    }
+
+    fn relocate(&self, session: SessionId, moves: &[Relocation]) -> Result<u64, Failure> {
+        Self::relocate(self, session, moves)
     }
 }

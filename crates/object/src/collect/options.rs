@@ -1,5 +1,6 @@
 //! The limits of a round, with their reasons.
 
+use super::CompactOptions;
 use std::num::NonZeroU32;
 
 /// Age, since the first sight, at which an object of a finished session is deleted: longer than any
@@ -19,6 +20,8 @@ pub struct CollectOptions {
     pub steps_max: usize,
     /// Most objects deleted in a second; `None` for as many as the object store takes.
     pub objects_per_second: Option<NonZeroU32>,
+    /// When objects that are mostly dead are emptied.
+    pub compact: CompactOptions,
     /// What becomes of objects that belong to nothing.
     pub orphans: Orphans,
     /// From the end of one look for orphans to the next, milliseconds: it lists the whole object
@@ -36,6 +39,7 @@ impl Default for CollectOptions {
             step_records_max: 2_000,
             steps_max: 500,
             objects_per_second: None,
+            compact: CompactOptions::default(),
             orphans: Orphans::Late {
                 grace_ms: LATE_GRACE_MS_DEFAULT,
             },

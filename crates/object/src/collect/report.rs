@@ -15,6 +15,12 @@ pub struct Report {
     pub deleted_objects: u64,
     /// Bytes of those that a listing told the size of: all but doomed ones.
     pub deleted_bytes: u64,
+    /// Bodies, or parts of bodies, that were moved out of objects that were mostly dead.
+    pub moved_parts: u64,
+    /// Bytes that were copied for that.
+    pub copied_bytes: u64,
+    /// Kept: runs of bytes that could not be copied, since they are missing or damaged.
+    pub damaged_units: u64,
     /// Kept: replaced and removed bodies that a retained version still sees.
     pub retained_bodies: u64,
     /// Kept: objects of swept sessions that bodies reference.

@@ -9,8 +9,8 @@ use crate::{
 use bytes::Bytes;
 use nokv_env::{Clock, Env, ManualClock, MemoryFileSystem, Random, SeededRandom};
 use nokv_namespace::{
-    Content, Context, Durability, Expect, Namespace, NewAttributes, Options, Parents, Publish,
-    PublishItem, Reclaimed, Remove, View,
+    Content, Context, Durability, Expect, Namespace, NewAttributes, ObjectUse, Options, Parents,
+    Publish, PublishItem, Reclaimed, ReferenceCursor, ReferencePage, Relocation, Remove, View,
 };
 use nokv_types::{
     BlockId, Body, Extent, Failure, Layout, NodeKind, NsPath, Reason, SessionId, TimeNanos, Unit,
@@ -44,7 +44,7 @@ impl Fuse {
         Self::new(i64::MAX)
     }
 
-    fn burn(&self) -> bool {
+    pub(super) fn burn(&self) -> bool {
         self.0.fetch_sub(1, Ordering::Relaxed) <= 0
     }
 
@@ -75,6 +75,16 @@ pub(super) struct Mortal {
 }
 
 impl Mortal {
+    pub(super) fn new(namespace: Namespace, fuse: Fuse, lie: Lie) -> Self {
+        let open = Vec::new();
+        Self {
+            namespace,
+            fuse,
+            lie,
+            open,
+        }
+    }
+
     pub(super) fn step<T>(
         &self,
         step: impl FnOnce(&Namespace) -> Result<T, Failure>,
@@ -141,6 +151,30 @@ impl Ledger for Mortal {
 
     fn forget_doomed(&self, blocks: &[BlockId]) -> Result<(), Failure> {
         self.step(|namespace| namespace.forget_doomed(blocks))
+    }
+
+    fn objects(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<ObjectUse>, Failure> {
+        self.step(|namespace| namespace.objects(after, limit))
+    }
+
+    fn references(
+        &self,
+        from: Option<&ReferenceCursor>,
+        limit: usize,
+    ) -> Result<ReferencePage, Failure> {
+        self.step(|namespace| namespace.references(from, limit))
+    }
+
+    fn open_session(&self, ttl_ms: u64) -> Result<SessionId, Failure> {
+        self.step(|namespace| Ledger::open_session(namespace, ttl_ms))
+    }
+
+    fn close_session(&self, session: SessionId) -> Result<(), Failure> {
+        self.step(|namespace| namespace.close_session(session))
+    }
+
+    fn relocate(&self, session: SessionId, moves: &[Relocation]) -> Result<u64, Failure> {
+        self.step(|namespace| namespace.relocate(session, moves))
     }
 
     fn sync(&self) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //! A read is planned (pure), fetched in parallel, verified, and delivered in order. Reading order:
 //! [`options`] (limits), [`plan`] (which GETs), [`fetch`] (one GET, verified), [`stream`] (in
 //! order, ahead of the consumer), [`reader`] (the doors), [`open`] (piece by piece), [`many`]
-//! (whole trees).
+//! (whole trees), [`units`] (bytes as they are stored).
 
 mod cached;
 mod fetch;
@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod reader;
 mod stream;
+mod units;
 mod window;
 
 pub use many::{OnItem, ReadItem};
@@ -22,3 +23,4 @@ pub use open::OpenBody;
 pub use options::{Keep, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
 pub use reader::BodyReader;
 pub use stream::BodyStream;
+pub(crate) use units::{UnitFetch, plan_units};

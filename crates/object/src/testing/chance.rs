@@ -14,7 +14,7 @@ pub enum Trouble {
     Passing,
     /// Only wrong answers to gets, which nothing may take for data: flipped bits, missing ends.
     WrongBytes,
-    /// Any of these, and errors that repeating does not help.
+    /// Any of these, errors that repeating does not help, and puts that arrive later.
     Any,
 }
 
@@ -55,6 +55,9 @@ impl Chance {
         }
         if self.trouble == Trouble::Any {
             faults.extend(lasting);
+            if call.operation == Operation::Put {
+                faults.push(Fault::Late);
+            }
         }
         let index = random.below(faults.len() as u64);
         faults.get(usize::try_from(index).ok()?).cloned()

@@ -47,6 +47,9 @@ pub enum Fault {
     /// It happens, and then [`Error::Unavailable`]: the answer was lost. A deletion of several does
     /// the first half.
     AnswerLost,
+    /// Put: the network holds it back. [`Error::Unavailable`] now, and the object appears when
+    /// [`FaultStore::land`] says so.
+    Late,
     /// Get: one bit is another, chosen by this number.
     BitFlipped(u64),
     /// Get: the last byte does not come.
@@ -63,6 +66,7 @@ pub struct FaultStore {
     plan: Box<Plan>,
     attempts: Mutex<HashMap<(Operation, Option<BlockId>), u32>>,
     faults: Mutex<Vec<(Call, Fault)>>,
+    late: Mutex<Vec<(BlockId, Bytes)>>,
 }
 
 impl FaultStore {
@@ -76,7 +80,17 @@ impl FaultStore {
             plan: Box::new(plan),
             attempts: Mutex::default(),
             faults: Mutex::default(),
+            late: Mutex::default(),
         }
+    }
+
+    /// Has the puts that were held back arrive.
+    pub async fn land(&self) -> Result<(), Error> {
+        let late = std::mem::take(&mut *self.late.lock());
+        for (block, bytes) in late {
+            self.store.put(block, bytes).await?;
+        }
+        Ok(())
     }
 
     /// What has gone wrong so far: a test of faults that never happened shows nothing.
@@ -125,6 +139,10 @@ impl BlockStore for FaultStore {
         match self.fault(Operation::Put, &[block]) {
             Some(Fault::Refused(error)) => Err(error),
             Some(Fault::AnswerLost) => self.store.put(block, bytes).await.and(Err(answer_lost())),
+            Some(Fault::Late) => {
+                self.late.lock().push((block, bytes));
+                Err(answer_lost())
+            }
             _ => self.store.put(block, bytes).await,
         }
     }

@@ -1,0 +1,57 @@
+//! Planted bugs: what negative tests switch on to see that the other tests would notice.
+//!
+//! Invariant: without the feature `plant`, which only tests of the crates above ask for, nothing is
+//! ever planted and the question costs nothing.
+
+/// One way in which the namespace could be wrong about bodies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(
+    not(feature = "plant"),
+    expect(dead_code, reason = "nobody plants them")
+)]
+pub enum Plant {
+    /// Bodies that only branches and snapshots see are dropped.
+    ForgetPins,
+    /// A session is given before it is on disk.
+    ForgetSession,
+    /// A block that a body shares with another is not counted for it.
+    ForgetReference,
+    /// Bodies move without anybody keeping their places of before.
+    ForgetPlaces,
+    /// Leases of reads are forgotten.
+    ForgetLeases,
+}
+
+/// What is planted in a store.
+#[derive(Default)]
+pub(crate) struct Planted {
+    #[cfg(feature = "plant")]
+    plant: parking_lot::Mutex<Option<Plant>>,
+}
+
+impl Planted {
+    #[cfg(feature = "plant")]
+    pub(crate) fn is(&self, plant: Plant) -> bool {
+        *self.plant.lock() == Some(plant)
+    }
+
+    #[cfg(not(feature = "plant"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) const fn is(&self, _plant: Plant) -> bool {
+        false
+    }
+
+    #[cfg(feature = "plant")]
+    fn set(&self, plant: Plant) {
+        *self.plant.lock() = Some(plant);
+    }
+}
+
+#[cfg(feature = "plant")]
+impl crate::Namespace {
+    /// Plants a bug in this store, until it is closed.
+    pub fn plant(&self, plant: Plant) {
+        self.inner.planted.set(plant);
+    }
+}

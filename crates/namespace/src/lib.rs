@@ -22,6 +22,7 @@
 mod api;
 mod clients;
 mod failure;
+mod figures;
 mod fingerprint;
 mod ids;
 mod layers;
@@ -62,6 +63,7 @@ pub use api::{
 };
 pub use api::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
+pub use figures::Figures;
 pub use leases::{READ_LEASE_MS_DEFAULT, READ_LEASE_MS_MAX};
 pub use locks::{HeldLock, HeldRanges, LockFamily, LockKind, LockOwner, LockRange};
 pub use namespace::Namespace;

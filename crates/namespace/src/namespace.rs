@@ -220,11 +220,17 @@ impl Namespace {
     pub(crate) fn root(&self, mount: MountId) -> Result<NodeId, Failure> {
         let mounts = self.inner.mounts.read();
         match mounts.iter().find(|found| found.id == mount) {
-            Some(found) => Ok(found.root),
-            None => Err(Failure::new(
-                Reason::NotFound,
-                format!("mount {mount} does not exist"),
-            )),
+            Some(found) => {
+                self.inner.paths.counts.mount_hits.add();
+                Ok(found.root)
+            }
+            None => {
+                self.inner.paths.counts.mount_rejects.add();
+                Err(Failure::new(
+                    Reason::NotFound,
+                    format!("mount {mount} does not exist"),
+                ))
+            }
         }
     }
 
@@ -389,10 +395,11 @@ impl Namespace {
                     return Ok(answer);
                 }
                 Ok(repeated) => return decode_answer(&repeated),
-                Err(Error::CheckFailed { .. }) => {}
+                Err(Error::CheckFailed { .. }) => self.inner.paths.counts.retries.add(),
                 Err(error) => return Err(from_shard(error)),
             }
         }
+        self.inner.paths.counts.exhausted.add();
         Err(Failure::new(
             Reason::Conflict,
             format!("others changed the same place {ATTEMPTS_MAX} times in a row; try again later"),

@@ -12,6 +12,7 @@
 //!   visible, and nothing is kept for later versions while that is under way;
 //! - bounded: [`PATHS_MAX`] paths.
 
+use crate::figures::Counts;
 use crate::quotas::Quotas;
 use nokv_types::{Name, NodeId, Version};
 use quick_cache::{Equivalent, sync::Cache};
@@ -100,6 +101,7 @@ pub(crate) struct Paths {
     known: Cache<PathKey, KnownDirectory>,
     pub(crate) moves: DirectoryMoves,
     pub(crate) quotas: Quotas,
+    pub(crate) counts: Counts,
 }
 
 impl Paths {
@@ -108,6 +110,7 @@ impl Paths {
             known: Cache::new(PATHS_MAX),
             moves: DirectoryMoves::default(),
             quotas: Quotas::new(),
+            counts: Counts::default(),
         }
     }
 

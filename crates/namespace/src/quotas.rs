@@ -77,9 +77,11 @@ impl Reader<'_> {
             if let Some((known, moves)) = cache.known.get(&at)
                 && self.paths.moves.is_still(moves)
             {
+                self.paths.counts.quota_hits.add();
                 list = known;
                 break;
             }
+            self.paths.counts.quota_misses.add();
             match self.node_record(Spot::trunk(at, self.at))? {
                 Some(found) => {
                     chain.push(at);

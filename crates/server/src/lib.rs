@@ -12,6 +12,7 @@
 //! - memory is bounded: by connection, by requests in flight, by bytes in flight.
 
 mod config;
+mod figures;
 mod identity;
 mod objects;
 mod service;
@@ -22,6 +23,7 @@ pub mod wire;
 pub use nokv_object::{S3Keys, Secret};
 
 pub use config::{Collected, Create, ObjectsCheck, ObjectsConfig, StoreConfig};
+pub use figures::{Figure, Latencies, Latency, Value};
 pub use identity::FORMAT_VERSION;
 pub use objects::reach_objects;
 pub use service::{Caller, Lane, Service};

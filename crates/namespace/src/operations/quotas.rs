@@ -284,6 +284,7 @@ impl Namespace {
     ) -> Result<Begun, Failure> {
         // Before the command: whoever plans after it looks for quotas.
         self.inner.paths.quotas.begin();
+        self.inner.paths.counts.quota_begins.add();
         let now = self.now_millis();
         let mut begun = self.mutate(&without_request(context), 0, |plan| {
             let directory = directory_of(plan, target)?;

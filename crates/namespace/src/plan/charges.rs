@@ -145,6 +145,7 @@ impl Plan<'_> {
             self.settle_move(directory, (from, to), &mut totals)?;
         }
         for (quota, charge) in totals.0.into_values() {
+            self.reader.paths.counts.quota_charges.add();
             self.charge(&quota, charge)?;
         }
         Ok(())
@@ -281,6 +282,7 @@ impl Plan<'_> {
 
     /// The quotas that a directory of the trunk counts against, also one that the plan makes.
     fn quotas_above(&self, directory: NodeId) -> Result<QuotaList, Failure> {
+        self.reader.paths.counts.quota_checks.add();
         let mut current = Spot::trunk(directory, self.reader.at);
         while let Some(planned) = self.nodes.get(&current)
             && planned.before.is_none()
@@ -401,6 +403,7 @@ impl Plan<'_> {
             || format!("directory {}", quota.directory),
             |path| path.to_string(),
         );
+        self.reader.paths.counts.quota_rejects.add();
         let (used, what) = (
             usage.sum(slot),
             if slot == BYTES { "bytes" } else { "names" },

@@ -82,8 +82,10 @@ impl Reader<'_> {
         }
         let query = PathQuery::new(root.node, names);
         if let Some(known) = self.paths.find(&query, self.at) {
+            self.paths.counts.path_hits.add();
             return Ok(Some(known));
         }
+        self.paths.counts.path_misses.add();
         let Some(parent) = self.known_directory(root, parents)? else {
             return Ok(None);
         };

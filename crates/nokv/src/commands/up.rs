@@ -10,6 +10,7 @@ use crate::session;
 use nokv_client::{Client, ClientOptions, Create};
 use nokv_env::Env;
 use nokv_grpc::{GrpcOptions, GrpcServer};
+use nokv_http::{HttpOptions, HttpServer};
 use nokv_server::{ObjectsCheck, Server, ServerOptions, Service, StoreConfig};
 use nokv_types::{Failure, Reason};
 use serde_json::{Map, Value};
@@ -23,6 +24,7 @@ Examples:
   nokv up                                     the default store, objects in a folder inside it
   nokv up --dir /data/store --listen 127.0.0.1:7070
   nokv up --grpc 127.0.0.1:7071               for other languages: docs/grpc.md
+  nokv up --http 127.0.0.1:9101               /healthz /readyz /metrics /stats
   nokv up --objects s3://bucket/prefix --s3-endpoint http://127.0.0.1:9000
   nokv serve --quiet                          for a service manager: no welcome";
 
@@ -36,6 +38,9 @@ pub(crate) struct Arguments {
     /// Serve gRPC on this loopback address, with reflection and health
     #[arg(long, value_name = "ADDR")]
     grpc: Vec<SocketAddr>,
+    /// Serve health, readiness and metrics over HTTP on this loopback address
+    #[arg(long, value_name = "ADDR")]
+    http: Vec<SocketAddr>,
 }
 
 /// What is told when the server listens.
@@ -98,6 +103,7 @@ pub(crate) async fn run(
 struct Doors {
     server: Server,
     grpc: GrpcServer,
+    http: HttpServer,
 }
 
 impl Doors {
@@ -107,17 +113,22 @@ impl Doors {
             ..GrpcOptions::default()
         };
         let grpc = GrpcServer::start(service.clone(), options).await?;
+        let options = HttpOptions {
+            listen: arguments.http,
+        };
+        let http = HttpServer::start(service.clone(), options).await?;
         let options = ServerOptions {
             listen: arguments.listen,
             ..ServerOptions::default()
         };
         let server = Server::start(service.clone(), options).await?;
-        Ok(Self { server, grpc })
+        Ok(Self { server, grpc, http })
     }
 
     /// Stops listening, lets what is in flight end, closes the store.
     async fn close(self) -> Result<(), Failure> {
         self.grpc.stop().await;
+        self.http.stop().await;
         self.server.stop().await
     }
 }
@@ -181,6 +192,9 @@ impl Listening<'_> {
         for address in self.doors.grpc.addresses() {
             line("grpc", address.to_string())?;
         }
+        for address in self.doors.http.addresses() {
+            line("http", format!("http://{address}"))?;
+        }
         line("objects", self.objects_url.clone())?;
         if welcome == Welcome::Full && !output.is_quiet() {
             output.line("\nIn another terminal:")?;
@@ -215,6 +229,8 @@ impl Listening<'_> {
         object.insert("addresses".to_owned(), addresses.collect());
         let addresses = self.doors.grpc.addresses().iter().map(ToString::to_string);
         object.insert("grpc_addresses".to_owned(), addresses.collect());
+        let addresses = self.doors.http.addresses().iter().map(ToString::to_string);
+        object.insert("http_addresses".to_owned(), addresses.collect());
         object.insert("objects".to_owned(), self.objects_url.clone().into());
         object.insert("process_id".to_owned(), std::process::id().into());
         object

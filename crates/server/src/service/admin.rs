@@ -2,6 +2,7 @@
 
 use super::changes;
 use super::store::{Inner, on_blocking_thread};
+use crate::figures::Value;
 use bytes::Bytes;
 use nokv_namespace::{Mount, Problem};
 use nokv_proto::v1::{self, response::Result as Answer};
@@ -21,8 +22,32 @@ pub(super) fn status(inner: &Inner) -> Answer {
         last_version: inner.namespace.read_version().as_u64(),
         process_id: std::process::id(),
         request_count: inner.request_count.load(Ordering::Relaxed),
-        figures: Vec::new(),
+        figures: figures(inner),
     })
+}
+
+/// The figures by their full names, rounded: for a person.
+fn figures(inner: &Inner) -> Vec<v1::Figure> {
+    let mut figures = Vec::new();
+    let mut push = |name: String, value: f64| {
+        let value = value.max(0.0).round() as u64;
+        figures.push(v1::Figure { name, value });
+    };
+    for figure in inner.figures() {
+        let name = figure.full_name();
+        match &figure.value {
+            Value::Counter(count) => push(name, *count as f64),
+            Value::Gauge(value) => push(name, *value),
+            Value::Latencies(latencies) => {
+                push(format!("{name} count"), latencies.count() as f64);
+                for (label, quantile) in [("p50", 0.5), ("p99", 0.99)] {
+                    let seconds = latencies.quantile(quantile).unwrap_or_default();
+                    push(format!("{name} {label}_micros"), seconds * 1e6);
+                }
+            }
+        }
+    }
+    figures
 }
 
 pub(super) fn list_mounts(inner: &Inner) -> Answer {

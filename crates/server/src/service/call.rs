@@ -8,6 +8,7 @@ use super::{
     admin, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore,
     snapshots, watch,
 };
+use crate::figures::Asked;
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_types::{Failure, Reason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,6 +53,7 @@ pub(crate) struct Arrived {
     deadline: Option<Duration>,
     /// Whether the answer waits for a sync.
     needs_sync: bool,
+    asked: Asked,
 }
 
 impl Service {
@@ -82,10 +84,12 @@ impl Service {
             self.inner.env.clock.monotonic() + Duration::from_millis(request.deadline_ms.into())
         });
         let needs_sync = changes::take_sync(&mut method);
+        let asked = self.inner.recorder.asked(&method);
         Ok(Arrived {
             method,
             deadline,
             needs_sync,
+            asked,
         })
     }
 
@@ -95,24 +99,25 @@ impl Service {
             method,
             deadline,
             needs_sync,
+            asked,
         } = arrived;
         let result = self
             .check_deadline(deadline)
             .and_then(|()| guarded(caller, || self.run_inline(method, caller)));
         let needs_sync = needs_sync && result.is_ok();
-        Applied { result, needs_sync }
+        Applied {
+            result,
+            needs_sync,
+            asked,
+        }
     }
 
     /// Waits for the sync, if one is due.
     pub(crate) async fn finish(&self, applied: Applied) -> v1::Response {
-        let Applied {
-            mut result,
-            needs_sync,
-        } = applied;
-        if needs_sync && let Err(failure) = self.inner.sync.wait().await {
-            result = Err(failure);
+        match applied.needs_sync {
+            true => applied.respond(&self.inner.sync.wait().await),
+            false => applied.respond(&Ok(())),
         }
-        respond(result)
     }
 
     /// The same for several, with one sync for all.
@@ -124,23 +129,21 @@ impl Service {
             true => self.inner.sync.wait().await,
             false => Ok(()),
         };
-        let finish = |applied: Box<Applied>| match &synced {
-            Err(failure) if applied.needs_sync => failure.clone().into(),
-            _ => respond(applied.result),
-        };
         applied
             .into_iter()
-            .map(|(id, applied)| (id, finish(applied)))
+            .map(|(id, applied)| (id, applied.respond(&synced)))
             .collect()
     }
 
     /// Runs a request that is not inline, in its lane.
     pub(crate) async fn run_later(&self, arrived: Arrived, caller: Caller) -> v1::Response {
         if arrived.lane() == Lane::Waiting {
-            return match self.check_deadline(arrived.deadline) {
+            let result = match self.check_deadline(arrived.deadline) {
                 Ok(()) => self.run_waiting_guarded(arrived.method).await,
-                Err(failure) => failure.into(),
+                Err(failure) => Err(failure),
             };
+            arrived.asked.answered(&result);
+            return respond(result);
         }
         let service = self.clone();
         let applied = tokio::task::spawn_blocking(move || service.run_now(arrived, &caller)).await;
@@ -247,12 +250,12 @@ impl Service {
         }
     }
 
-    async fn run_waiting_guarded(&self, method: Method) -> v1::Response {
+    async fn run_waiting_guarded(&self, method: Method) -> Result<Answer, Failure> {
         match tokio::spawn(self.clone().run_waiting(method)).await {
-            Ok(result) => respond(result),
+            Ok(result) => result,
             Err(error) => {
                 tracing::error!(%error, "a request handler panicked");
-                internal().into()
+                Err(internal())
             }
         }
     }
@@ -286,6 +289,7 @@ impl Arrived {
 pub(crate) struct Applied {
     result: Result<Answer, Failure>,
     needs_sync: bool,
+    asked: Asked,
 }
 
 impl Applied {
@@ -294,8 +298,18 @@ impl Applied {
         if self.needs_sync {
             Err(Box::new(self))
         } else {
-            Ok(respond(self.result))
+            Ok(self.respond(&Ok(())))
         }
+    }
+
+    /// The answer, after the sync that came before it.
+    fn respond(self, synced: &Result<(), Failure>) -> v1::Response {
+        let result = match synced {
+            Err(failure) if self.needs_sync => Err(failure.clone()),
+            _ => self.result,
+        };
+        self.asked.answered(&result);
+        respond(result)
     }
 }
 

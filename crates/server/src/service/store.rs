@@ -11,6 +11,7 @@ use super::maintenance::Maintenance;
 use super::marker::{self, IsNew};
 use super::sync::SyncGroup;
 use super::watch::Hub;
+use crate::figures::{CountedBlocks, Figure, Recorder, gather};
 use crate::identity::{self, Identity, io_failure};
 use crate::store_lock::StoreLock;
 use crate::{Create, ObjectsCheck, ObjectsConfig, StoreConfig};
@@ -57,6 +58,8 @@ pub(super) struct Inner {
     pub(super) leases: Leases,
     pub(super) sessions_seen: Mutex<HashMap<SessionId, Duration>>,
     pub(super) request_count: AtomicU64,
+    pub(super) recorder: Arc<Recorder>,
+    objects_counted: Arc<CountedBlocks>,
     pub(super) started: Duration,
     pub(super) is_closing: AtomicBool,
     maintenance: Mutex<Option<Maintenance>>,
@@ -113,6 +116,9 @@ impl Service {
         namespace: Namespace,
         blocks: Arc<dyn BlockStore>,
     ) -> Self {
+        let counted = Arc::new(CountedBlocks::new(blocks, Arc::clone(&env.clock)));
+        let blocks: Arc<dyn BlockStore> = Arc::clone(&counted) as _;
+        let recorder = Recorder::new(Arc::clone(&env.clock));
         let synced = namespace.clone();
         let started = env.clock.monotonic();
         let collector = Collector::new(
@@ -135,6 +141,8 @@ impl Service {
             blocks,
             sessions_seen: Mutex::default(),
             request_count: AtomicU64::new(0),
+            recorder,
+            objects_counted: counted,
             started,
             is_closing: AtomicBool::new(false),
             maintenance: Mutex::new(None),
@@ -177,6 +185,24 @@ impl Service {
         &self.inner.env
     }
 
+    /// What is counted, now: calls, commits, tables, caches, watchers, requests to the object
+    /// store.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        self.inner.figures()
+    }
+
+    /// Proves that store and object store work: a sync, and an object written, read, deleted.
+    ///
+    /// **Errors**: of the one that does not, saying what to do.
+    pub async fn prove(&self) -> Result<(), Failure> {
+        if self.inner.is_closing.load(Ordering::Acquire) {
+            return Err(Failure::new(Reason::Unavailable, "the server is stopping"));
+        }
+        self.inner.sync.wait().await?;
+        Ok(self.inner.blocks.probe().await?)
+    }
+
     /// Ends the waiting of all who watch or want a lock, and has nobody wait any more.
     pub fn stop_watches(&self) {
         self.inner.leases.end_waiting();
@@ -206,6 +232,19 @@ impl Service {
 }
 
 impl Inner {
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let engine = self.namespace.engine().stats();
+        let names = self.namespace.figures();
+        let mut figures = gather(&self.recorder, &self.objects_counted, &engine, &names);
+        figures.extend(self.hub.figures());
+        let uptime = self.env.clock.monotonic().saturating_sub(self.started);
+        let (is, version) = ("Seconds since the start", "Version of the newest commit");
+        figures.push(Figure::gauge("uptime_seconds", is, uptime.as_secs_f64()));
+        let newest = self.namespace.read_version().as_u64() as f64;
+        figures.push(Figure::gauge("last_version", version, newest));
+        figures
+    }
+
     /// The mount that a request means: 0 is the default.
     pub(super) fn mount_or_default(&self, mount: MountId) -> MountId {
         if mount.get() == 0 {

@@ -11,6 +11,7 @@
 //! - what is handed to a watcher are whole commands, everything in its scope up to `through`.
 
 use super::store::{Inner, on_blocking_thread};
+use crate::figures::Figure;
 use crate::wire;
 use nokv_namespace::{Announced, Feed, Namespace, Scope};
 use nokv_proto::v1::{self, response::Result as Answer, watch_request::Scope as WireScope};
@@ -52,6 +53,9 @@ pub(super) struct State {
     since: Version,
     pub(super) through: Version,
     next_id: u64,
+    /// Changes read from the log, and changes given to watchers, since the start.
+    event_count: u64,
+    delivered_count: u64,
     pub(super) waiting: HashMap<u64, Waiting>,
     mounts: HashMap<MountId, BTreeSet<u64>>,
     trees: HashMap<(MountId, NodeId), BTreeSet<u64>>,
@@ -175,6 +179,26 @@ impl Hub {
                 drop(waiting.sender.send(Err(retired(mount))));
             }
         }
+    }
+
+    /// Who waits, and what was told.
+    pub(super) fn figures(&self) -> [Figure; 4] {
+        let state = self.state.lock();
+        let (waiting, late) = (state.waiting.len() as f64, state.late.len() as f64);
+        [
+            Figure::gauge("watchers", "Watchers that wait", waiting),
+            Figure::gauge("watch_late", "Late changes that are remembered", late),
+            Figure::counter(
+                "watch_events",
+                "Changes read for watchers",
+                state.event_count,
+            ),
+            Figure::counter(
+                "watch_delivered",
+                "Changes given to waiting watchers",
+                state.delivered_count,
+            ),
+        ]
     }
 
     /// Ends all waiting, for good.
@@ -349,6 +373,7 @@ impl State {
                     waiting.heard.push(Arc::clone(&change));
                 }
             }
+            self.event_count += 1;
             self.late.push_back(change);
         }
         self.through = through;
@@ -365,6 +390,7 @@ impl State {
         }
         for id in told {
             if let Some(waiting) = self.take(id) {
+                self.delivered_count += waiting.heard.len() as u64;
                 // A watcher that has gone away does not care.
                 drop(waiting.sender.send(Ok((waiting.heard, through))));
             }

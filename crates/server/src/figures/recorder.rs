@@ -28,7 +28,7 @@ macro_rules! methods {
 
 methods! {
     Lookup ReadDir ReadLink Usage MakeDir MakeNode Symlink Link Rename Remove SetAttributes Publish
-    ReplaceBody EditBody Sync ReadPlan OpenSession RenewSession CloseSession PutBlock GetBlock
+    GetXattr ListXattrs SetXattr ReplaceBody EditBody Sync ReadPlan OpenSession RenewSession CloseSession PutBlock GetBlock
     Status Collect ListMounts CreateMount RetireMount Check
     CreateSnapshot RenewSnapshot RemoveSnapshot ListSnapshots
     SetQuota RemoveQuota GetQuota ListQuotas CheckQuota Room Watch

@@ -33,9 +33,45 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         reason = "a build script runs outside of the environment that the rule protects"
     )]
     std::fs::write(out.join("nokv.v1.bin"), descriptors.encode_to_vec())?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a build script runs outside of the environment that the rule protects"
+    )]
+    std::fs::write(out.join("methods.rs"), methods(&descriptors))?;
     prost_build::Config::new()
         .bytes(["."])
         .skip_protoc_run()
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// The methods of `Request`, numbered for tables: generated, so that none can be missing.
+fn methods(descriptors: &prost_types::FileDescriptorSet) -> String {
+    let messages = descriptors.file.iter().flat_map(|file| &file.message_type);
+    let request = messages.filter(|message| message.name() == "Request");
+    let fields = request.flat_map(|request| &request.field);
+    let methods = fields.filter(|field| field.oneof_index.is_some());
+    let names: Vec<_> = methods.map(|field| camel(field.name())).collect();
+    let rows = names.iter().enumerate();
+    let rows: String = rows
+        .map(|(at, name)| format!("            Self::{name}(_) => {at},\n"))
+        .collect();
+    format!(
+        "/// The methods by name, as `ReadDir`: [`request::Method::row`] says which is whose.\n\
+         pub const METHODS: &[&str] = &{names:?};\n\n\
+         impl request::Method {{\n    \
+             /// Its place in [`METHODS`].\n    \
+             #[must_use]\n    \
+             pub const fn row(&self) -> usize {{\n        \
+                 match self {{\n{rows}        }}\n    }}\n}}\n"
+    )
+}
+
+/// The name of a variant for a field: `read_dir` is `ReadDir`.
+fn camel(field: &str) -> String {
+    let words = field.split('_').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + rest
+    });
+    words.collect()
 }

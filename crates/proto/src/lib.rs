@@ -29,6 +29,7 @@ mod frame_test;
 )]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/nokv.v1.rs"));
+    include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 }
 
 /// The encoded `FileDescriptorSet` of `nokv.v1`, with comments, for reflection.

@@ -1,39 +1,15 @@
 //! Calls: how many of each method, how long they took, how they failed.
 //!
-//! Invariant: every method has its row; the compiler refuses one without.
+//! Rows are those of [`nokv_proto::v1::METHODS`], so that every method has one.
 
 use super::figure::Figure;
 use super::latency::Latency;
 use nokv_env::Clock;
-use nokv_proto::v1::request::Method;
+use nokv_proto::v1::{METHODS, request::Method};
 use nokv_types::{Failure, Reason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-macro_rules! methods {
-    ($($name:ident)*) => {
-        #[derive(Clone, Copy)]
-        enum Row { $($name,)* }
-
-        /// The methods by name, in the order of their rows.
-        const NAMES: &[&str] = &[$(stringify!($name),)*];
-
-        fn row(method: &Method) -> usize {
-            let row = match method { $(Method::$name(_) => Row::$name,)* };
-            row as usize
-        }
-    };
-}
-
-methods! {
-    Lookup ReadDir ReadLink Usage MakeDir MakeNode Symlink Link Rename Remove SetAttributes Publish
-    GetXattr ListXattrs SetXattr ReplaceBody EditBody Sync ReadPlan OpenSession RenewSession CloseSession PutBlock GetBlock
-    Status Collect ListMounts CreateMount RetireMount Check
-    CreateSnapshot RenewSnapshot RemoveSnapshot ListSnapshots
-    SetQuota RemoveQuota GetQuota ListQuotas CheckQuota Room Watch
-    CreateBranch RemoveBranch ListBranches Diff Merge Restore Undo Command
-}
 
 /// What is counted of the calls.
 pub(crate) struct Recorder {
@@ -52,10 +28,10 @@ pub(crate) struct Asked {
 
 impl Recorder {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        let failures = NAMES.len() * Reason::ALL.len();
+        let failures = METHODS.len() * Reason::ALL.len();
         Arc::new(Self {
             clock,
-            methods: NAMES.iter().map(|_| Latency::default()).collect(),
+            methods: METHODS.iter().map(|_| Latency::default()).collect(),
             failures: (0..failures).map(|_| AtomicU64::new(0)).collect(),
         })
     }
@@ -64,7 +40,7 @@ impl Recorder {
     pub(crate) fn asked(self: &Arc<Self>, method: &Method) -> Asked {
         Asked {
             recorder: Arc::clone(self),
-            row: row(method),
+            row: method.row(),
             at: self.clock.monotonic(),
         }
     }
@@ -72,7 +48,7 @@ impl Recorder {
     /// The figures of methods that were called.
     pub(super) fn figures(&self) -> Vec<Figure> {
         let mut figures = Vec::new();
-        for (name, method) in NAMES.iter().zip(&self.methods) {
+        for (name, method) in METHODS.iter().zip(&self.methods) {
             let latencies = method.so_far();
             if latencies.count() > 0 {
                 let help = "Time from a request's arrival to its answer, by method";
@@ -80,7 +56,7 @@ impl Recorder {
                 figures.push(figure.with("method", *name));
             }
         }
-        let rows = self.failures.chunks(Reason::ALL.len()).zip(NAMES);
+        let rows = self.failures.chunks(Reason::ALL.len()).zip(METHODS);
         for (failures, name) in rows {
             for (count, reason) in failures.iter().zip(Reason::ALL) {
                 let count = count.load(Ordering::Relaxed);

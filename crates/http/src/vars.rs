@@ -1,8 +1,8 @@
 //! `/debug/vars`: four groups of counters under names that dashboards of earlier systems know.
 //!
 //! Where a name can't stand for anything here, it is 0: one process has no remote stores and no
-//! observer that could drop events, a watcher is never dropped for being slow, and all mounts are in
-//! memory.
+//! observer that could drop events, a watcher is never dropped for being slow, and all mounts are
+//! in memory.
 
 use nokv_server::{Figure, Value};
 use serde_json::{Value as Json, json};

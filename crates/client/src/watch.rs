@@ -31,6 +31,12 @@ impl Cursor {
             heard: 0,
         }
     }
+
+    /// All changes up to this version were heard, whole commands.
+    #[must_use]
+    pub const fn through(&self) -> Version {
+        self.after
+    }
 }
 
 impl fmt::Display for Cursor {

@@ -4,7 +4,8 @@
 
 use crate::commands::{
     admin, branch, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls, merge,
-    mkdir, mv, put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
+    mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount, undo,
+    up, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -284,6 +285,12 @@ pub(crate) enum Command {
     Dump(dump::Arguments),
     /// Bring back what dump has written
     Load(load::Arguments),
+    /// Mount the namespace as a file system
+    Mount(mount::Arguments),
+    /// End a mount
+    Umount(umount::Arguments),
+    /// Show what a mount is doing
+    Stats(stats::Arguments),
     /// Collect what nothing names any more
     Gc(gc::Arguments),
     /// Show how the store is

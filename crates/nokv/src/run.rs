@@ -7,7 +7,8 @@
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
     admin, branch, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls, merge,
-    mkdir, mv, put, quota, restore, rm, snapshot, stat, status, tree, undo, up, watch,
+    mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount, undo,
+    up, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -15,11 +16,13 @@ use crate::session;
 use clap::{CommandFactory, FromArgMatches};
 use nokv_client::{Client, Create};
 use nokv_types::{Failure, Reason};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let matches = Arguments::command().get_matches();
+    let matches = Arguments::command().get_matches_from(words());
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let format = arguments.global.format();
     let output = Output::new(format, arguments.global.verbosity(), arguments.global.color);
@@ -38,12 +41,25 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// The command line; called as `mount.nokv`, that of the mount that it asks for.
+fn words() -> Vec<OsString> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let called = words.first().map(Path::new).and_then(Path::file_name);
+    match called {
+        Some(name) if name == "mount.nokv" => mount::helper(words.get(1..).unwrap_or_default()),
+        _ => words,
+    }
+}
+
 fn start(command: Command, store: &StoreArguments, output: &Output) -> Result<(), Error> {
     if let Command::Completions(arguments) = command {
         return completions::run(&arguments, output);
     }
     if let Command::Admin(arguments) = command {
         return admin::run(&arguments, store, output);
+    }
+    if let Command::Stats(arguments) = command {
+        return stats::run(&arguments, output);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -60,6 +76,8 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
         Command::Up(arguments) => up::run(arguments, up::Welcome::Full, store, output).await,
         Command::Serve(arguments) => up::run(arguments, up::Welcome::Brief, store, output).await,
         Command::Init(_) => init::run(store, output).await,
+        Command::Mount(arguments) => mount::run(arguments, store, output).await,
+        Command::Umount(arguments) => umount::run(arguments, output).await,
         command => {
             let client = session::connect(store, creates(&command)).await?;
             let outcome = tokio::select! {
@@ -115,6 +133,9 @@ async fn with_client(
         Command::Up(_)
         | Command::Serve(_)
         | Command::Init(_)
+        | Command::Mount(_)
+        | Command::Umount(_)
+        | Command::Stats(_)
         | Command::Admin(_)
         | Command::Completions(_) => {
             unreachable!("these need no client")

@@ -13,6 +13,15 @@ const SECRET_BYTES_MAX: usize = 1024;
 
 /// Reaches the store that the options name.
 pub(crate) async fn connect(arguments: &StoreArguments, create: Create) -> Result<Client, Failure> {
+    connect_with(arguments, create, ClientOptions::default()).await
+}
+
+/// The same with options.
+pub(crate) async fn connect_with(
+    arguments: &StoreArguments,
+    create: Create,
+    options: ClientOptions,
+) -> Result<Client, Failure> {
     let objects = objects(arguments)?;
     let endpoint = match &arguments.server {
         Some(address) => Endpoint::Server {
@@ -25,7 +34,7 @@ pub(crate) async fn connect(arguments: &StoreArguments, create: Create) -> Resul
             objects,
         },
     };
-    Client::connect(Env::real(), endpoint, ClientOptions::default()).await
+    Client::connect(Env::real(), endpoint, options).await
 }
 
 /// Where the objects are and with which credentials.

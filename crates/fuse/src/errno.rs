@@ -37,6 +37,7 @@ fn of_reason(reason: Reason) -> Errno {
         Reason::NotFound => Errno::ENOENT,
         Reason::AlreadyExists => Errno::EEXIST,
         Reason::NotEmpty => Errno::ENOTEMPTY,
+        Reason::Deadlock => Errno::EDEADLK,
         Reason::StaleGeneration
         | Reason::SessionExpired
         | Reason::SnapshotExpired
@@ -47,6 +48,7 @@ fn of_reason(reason: Reason) -> Errno {
         Reason::QuotaExceeded => Errno::EDQUOT,
         Reason::Conflict
         | Reason::RequestReused
+        | Reason::Unannounced
         | Reason::Unavailable
         | Reason::DeadlineExceeded
         | Reason::Overloaded

@@ -36,6 +36,7 @@ mod status;
 mod transport;
 mod tree;
 mod walk;
+mod warm;
 mod watch;
 
 pub use branches::MergeAnswer;
@@ -64,7 +65,10 @@ pub use nokv_namespace::{
     LockKind, LockOwner, LockPlace, LockRange, LostClaims, WantedLock,
 };
 pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
-pub use nokv_object::{CACHE_DISK_BYTES_MIN, CacheStats};
+pub use nokv_object::{
+    CACHE_DISK_BYTES_MIN, CacheDirectory, CacheStats, CachedEntry, CachedStore, DamagedEntry,
+    Evictions, OnDamage,
+};
 pub use nokv_object::{OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use restore::CommandAnswer;
@@ -75,4 +79,5 @@ pub use tree::{
     PutReport, Skipped, WriteOptions,
 };
 pub use walk::{Walk, WalkEntry};
+pub use warm::{OnWarm, WarmEvent, WarmOptions, WarmReport};
 pub use watch::{Cursor, Depth, Watch};

@@ -216,6 +216,15 @@ pub trait FileSystem: Send + Sync {
     /// `AlreadyExists` when a file has the name; `PermissionDenied`.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
 
+    /// As [`FileSystem::create_dir_all`], and what is made can be entered by its owner only, where
+    /// the system knows owners.
+    ///
+    /// # Errors
+    /// As [`FileSystem::create_dir_all`].
+    fn create_private_dir(&self, dir: &Path) -> io::Result<()> {
+        self.create_dir_all(dir)
+    }
+
     /// Removes an empty directory.
     ///
     /// # Errors

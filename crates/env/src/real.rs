@@ -9,7 +9,7 @@
 use std::{
     fs,
     io::{self, IoSlice, IoSliceMut},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt},
     path::Path,
     sync::Arc,
 };
@@ -103,6 +103,13 @@ impl FileSystem for RealFileSystem {
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         fs::create_dir_all(dir)
+    }
+
+    fn create_private_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
@@ -273,7 +280,7 @@ impl File for RealFile {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::IoSlice, path::Path};
+    use std::{io::IoSlice, os::unix::fs::MetadataExt, path::Path};
 
     use crate::{EntryKind, FileSystem, OpenMode, RealFileSystem, is_already_locked};
 
@@ -314,6 +321,10 @@ mod tests {
         if let Some(count) = file.read_ready_at(&mut buffer, 2).unwrap() {
             assert_eq!(&buffer[..count], &b"hello"[..count]);
         }
+        let private = dir.path().join("private");
+        files.create_private_dir(&private).unwrap();
+        let mode = std::fs::metadata(&private).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
         let lock = files.lock(&sub.join("LOCK")).unwrap();
         assert!(is_already_locked(
             &files.lock(&sub.join("LOCK")).unwrap_err()

@@ -28,7 +28,8 @@ pub mod testing;
 mod upload;
 
 pub use cache::{
-    BlockCache, CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheOptions, CacheStats,
+    BlockCache, CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheDirectory, CacheOptions,
+    CacheStats, CachedEntry, CachedStore, DamagedEntry, Evictions, OnDamage,
 };
 pub use collect::{
     CollectOptions, Collector, CompactOptions, LATE_GRACE_MS_DEFAULT, Orphans, RESERVED_SESSION,
@@ -37,7 +38,7 @@ pub use collect::{
 pub use error::{Error, Mismatch};
 pub use read::{
     BodyReader, BodyStream, Keep, OnItem, OpenBody, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadItem,
-    ReadOptions,
+    ReadOptions, Warmed,
 };
 pub use store::{
     BlockEntry, BlockStore, FolderBlocks, MemoryBlocks, ObjectOptions, RetryOptions,

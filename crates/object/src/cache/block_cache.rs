@@ -175,6 +175,19 @@ impl BlockCache {
         }
     }
 
+    /// Keeps a run of verified units, as stored, on disk, before it returns. Waits for the disk.
+    pub(crate) fn keep_on_disk_now(&self, block: BlockId, offset: u32, stored: &[u8]) {
+        if let Some(disk) = &self.disk {
+            disk.write_now(block, offset, stored);
+        }
+    }
+
+    /// Whether the disk says that it has a unit. Waits for the disk.
+    pub(crate) fn holds_on_disk(&self, unit: &Unit) -> bool {
+        let disk = self.disk.as_ref();
+        disk.is_some_and(|disk| disk.holds(unit.block, &unit.object_range()))
+    }
+
     /// Keeps a run of verified units that are stored plainly in memory.
     pub(crate) fn keep_run_in_memory(&self, block: BlockId, offset: u32, plain: Bytes) {
         self.memory.insert((block, None), offset, plain);
@@ -193,7 +206,7 @@ fn open_disk(
     store: [u8; 16],
     options: &CacheOptions,
 ) -> io::Result<DiskRuns> {
-    env.files.create_dir_all(&dir)?;
+    env.files.create_private_dir(&dir)?;
     let used = super::disk::used_bytes(env, &dir)?.unwrap_or(0);
     let limits = Limits {
         bytes_max: options.disk_bytes(env, &dir, used)?,

@@ -1,8 +1,8 @@
 //! Reads through the cache are reads: whatever the disk of the cache does, and whoever shares it.
 
-use super::{BlockCache, CacheOptions};
+use super::{BlockCache, CacheDirectory, CacheOptions, OnDamage};
 use crate::{
-    BlockStore, BodyReader, Error, MemoryBlocks, ReadOptions, UploadOptions, Uploader,
+    BlockStore, BodyReader, Error, MemoryBlocks, ReadOptions, UploadOptions, Uploader, Warmed,
     testing::{Fault, FaultStore, Operation as StoreOperation},
 };
 use bytes::Bytes;
@@ -356,5 +356,88 @@ fn a_directory_that_is_something_else_is_left_alone() {
         cache.flush().await;
         assert_eq!(cache.stats().written, 0);
     });
+    assert!(entry_files(&*files).is_empty());
+}
+
+#[test]
+fn a_warmed_cache_needs_no_store_and_costs_its_bytes_once() {
+    let (world, files) = (World::new(8), Arc::new(MemoryFileSystem::new()));
+    let told = AtomicU64::new(0);
+    let on_bytes = |bytes| {
+        told.fetch_add(bytes, Ordering::Relaxed);
+    };
+    run(async {
+        let (reader, _cache) = world.process(files.clone(), 1 << 30);
+        let warmed = reader.warm(&world.bodies, &on_bytes).await.expect("a disk");
+        for ((warmed, source), body) in warmed.into_iter().zip(&world.sources).zip(&world.bodies) {
+            let warmed = warmed.expect("a sound store");
+            let bytes = source.len() as u64;
+            assert_eq!((warmed.bytes, body.size()), (bytes, bytes));
+            assert_eq!(warmed.fetched_bytes, bytes, "no body is inline");
+        }
+        let (reader, cache) = process(dead(), files.clone(), 1 << 30);
+        world.check(&reader).await.expect("all is in the cache");
+        assert_eq!(cache.stats().misses, 0);
+        let again = reader.warm(&world.bodies, &|_| {}).await.expect("a disk");
+        let fetched = |it: Result<Warmed, Error>| it.expect("nothing to fetch").fetched_bytes;
+        assert_eq!(again.into_iter().map(fetched).sum::<u64>(), 0);
+    });
+    let all: u64 = world.sources.iter().map(|source| source.len() as u64).sum();
+    assert_eq!(told.load(Ordering::Relaxed), all);
+    run(async {
+        let fresh: Arc<MemoryFileSystem> = Arc::default();
+        fresh.set_space_limit(Some(10_000));
+        let (reader, _cache) = world.process(fresh, 1 << 30);
+        let warmed = reader.warm(&world.bodies, &|_| {}).await.expect("a disk");
+        assert!(
+            warmed.iter().any(Result::is_err),
+            "what can't be kept is told"
+        );
+    });
+}
+
+#[test]
+fn a_directory_can_be_looked_after() {
+    let (world, files) = (World::new(9), Arc::new(MemoryFileSystem::new()));
+    let env = Env::memory(1_000).with_files(files.clone());
+    assert!(CacheDirectory::open(&env, Path::new(DIR)).is_err());
+    run(async {
+        let (reader, _cache) = world.process(files.clone(), 1 << 30);
+        reader.warm(&world.bodies, &|_| {}).await.expect("a disk");
+    });
+    let directory = CacheDirectory::open(&env, Path::new(DIR)).expect("a cache");
+    let entries = directory.entries().expect("a listing");
+    let bytes: u64 = entries.iter().map(|entry| u64::from(entry.bytes)).sum();
+    let stores = directory.stores().expect("a listing");
+    assert_eq!((stores.len(), stores[0].bytes), (1, bytes));
+    assert!(
+        entries
+            .iter()
+            .all(|it| directory.check(it, OnDamage::Tell).is_ok())
+    );
+    let longest = entries
+        .iter()
+        .max_by_key(|entry| entry.bytes)
+        .expect("some");
+    let file = files
+        .open(&longest.path, OpenMode::ReadWrite)
+        .expect("it is there");
+    file.write_at(&[1, 2, 3], 70_000).expect("damaged");
+    let damaged = directory
+        .check(longest, OnDamage::Tell)
+        .expect_err("damaged");
+    assert!(damaged.flaw.contains("69632"), "{}", damaged.flaw);
+    assert!(directory.check(longest, OnDamage::Remove).is_err());
+    assert!(
+        directory.check(longest, OnDamage::Tell).is_ok(),
+        "gone is sound"
+    );
+    assert_eq!(
+        directory.entries().expect("a listing").len(),
+        entries.len() - 1
+    );
+    let evictions = directory.evict_to(0).expect("evicted");
+    assert_eq!(evictions.entry_count, entries.len() as u64 - 1);
+    assert_eq!(evictions.remaining_bytes, 0);
     assert!(entry_files(&*files).is_empty());
 }

@@ -27,6 +27,7 @@ mod memory;
 mod options;
 
 pub use block_cache::{BlockCache, CacheStats};
+pub use disk::{CacheDirectory, CachedEntry, CachedStore, DamagedEntry, Evictions, OnDamage};
 pub use options::{CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheOptions};
 
 pub(crate) use flights::{Follow, Lead, Turn};

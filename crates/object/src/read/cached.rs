@@ -137,25 +137,30 @@ fn at_hand(cache: &BlockCache, fetch: &Fetch) -> Option<Vec<Result<Bytes, Error>
     fetch.parts.iter().map(plain).collect()
 }
 
-/// Keeps on disk what was verified: neighbours that came with the GET as one run.
+/// Keeps on disk what was verified.
 fn keep_on_disk(cache: &BlockCache, fetch: &Fetch, got: &Wholes) {
     cache.count_misses(got.wholes.len());
-    if !cache.has_disk() {
-        return;
+    if cache.has_disk() {
+        for (start, stored) in verified_runs(fetch, got) {
+            cache.keep_on_disk(fetch.block, start, stored);
+        }
     }
-    let mut run = None;
-    let keep = |run: Range<u32>| {
-        cache.keep_on_disk(fetch.block, run.start, cut_run(fetch, got, &run));
-    };
+}
+
+/// What was verified, as stored: neighbours that came with the GET as one run.
+pub(super) fn verified_runs(fetch: &Fetch, got: &Wholes) -> Vec<(u32, Bytes)> {
+    let (mut runs, mut run) = (Vec::new(), None);
+    let cut = |run: Range<u32>| (run.start, cut_run(fetch, got, &run));
     for (part, whole) in fetch.parts.iter().zip(&got.wholes) {
         let range = part.unit.object_range();
         match whole {
-            Ok(whole) if whole.is_of_get => extend(&mut run, &range).into_iter().for_each(&keep),
-            Ok(whole) => cache.keep_on_disk(fetch.block, range.start, whole.stored.clone()),
+            Ok(whole) if whole.is_of_get => runs.extend(extend(&mut run, &range).map(cut)),
+            Ok(whole) => runs.push((range.start, whole.stored.clone())),
             Err(_) => {}
         }
     }
-    run.into_iter().for_each(&keep);
+    runs.extend(run.map(cut));
+    runs
 }
 
 /// Keeps in memory what was verified: neighbours that are stored plainly as one run.

@@ -16,6 +16,7 @@ mod plan;
 mod reader;
 mod stream;
 mod units;
+mod warm;
 mod window;
 
 pub use many::{OnItem, ReadItem};
@@ -24,3 +25,4 @@ pub use options::{Keep, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
 pub use reader::BodyReader;
 pub use stream::BodyStream;
 pub(crate) use units::{UnitFetch, plan_units};
+pub use warm::Warmed;

@@ -120,6 +120,17 @@ impl DiskRuns {
         self.writer.write(block, offset, bytes);
     }
 
+    /// Keeps a verified run now, if the disk can take it. Waits for the disk.
+    pub(in crate::cache) fn write_now(&self, block: BlockId, offset: u32, bytes: &[u8]) {
+        self.shelf.keep(block, offset, bytes);
+    }
+
+    /// Whether one entry says that it holds a range. Waits for the disk.
+    pub(in crate::cache) fn holds(&self, block: BlockId, range: &Range<u32>) -> bool {
+        let listed = self.shelf.files.list(block).unwrap_or_default();
+        listed.iter().any(|entry| entry.holds(range))
+    }
+
     /// Waits until what was to be kept is on disk or given up.
     pub(in crate::cache) async fn flush(&self) {
         self.writer.flush().await;

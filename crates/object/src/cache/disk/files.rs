@@ -169,19 +169,19 @@ pub(super) fn remove_entry(env: &Env, path: &Path) -> bool {
     removed.is_ok()
 }
 
-/// Makes the directory and its mark, or finds the mark.
+/// Makes the directory and its mark, or finds the mark. The directory is its owner's alone: it
+/// holds what others may not read.
 fn prepare(env: &Env, dir: &Path) -> io::Result<()> {
+    env.files.create_private_dir(dir)?;
     env.files.create_dir_all(&dir.join(layout::TMP_NAME))?;
-    let mark = dir.join(layout::MARK_NAME);
-    let file = env.files.open(&mark, OpenMode::OpenOrCreate)?;
-    let mut found = vec![0; layout::MARK.len() + 1];
-    let length = file.read_full_at(&mut found, 0)?;
-    found.truncate(length);
+    let found = read_mark(env, dir)?;
     if found == layout::MARK.as_bytes() {
         return Ok(());
     }
     if layout::MARK.as_bytes().starts_with(&found) || found.iter().all(|byte| *byte == 0) {
         // New, or what a power cut left of it, or somebody does the same now.
+        let mark = dir.join(layout::MARK_NAME);
+        let file = env.files.open(&mark, OpenMode::OpenOrCreate)?;
         return file.write_at(layout::MARK.as_bytes(), 0);
     }
     let told = format!(
@@ -189,4 +189,22 @@ fn prepare(env: &Env, dir: &Path) -> io::Result<()> {
         dir.display()
     );
     Err(io::Error::new(io::ErrorKind::InvalidData, told))
+}
+
+/// Whether a directory, which must be there, is a cache of this layout.
+pub(super) fn has_mark(env: &Env, dir: &Path) -> io::Result<bool> {
+    env.files.metadata(dir)?;
+    Ok(read_mark(env, dir)? == layout::MARK.as_bytes())
+}
+
+/// The mark, or one byte more; empty when there is none.
+fn read_mark(env: &Env, dir: &Path) -> io::Result<Vec<u8>> {
+    let file = match env.files.open(&dir.join(layout::MARK_NAME), OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut found = vec![0; layout::MARK.len() + 1];
+    let length = file.read_full_at(&mut found, 0)?;
+    found.truncate(length);
+    Ok(found)
 }

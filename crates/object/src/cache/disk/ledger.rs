@@ -105,6 +105,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// Evicts until at most `target` bytes are taken.
+    ///
+    /// **Errors**: as [`Self::take`].
+    pub(super) fn shrink_to(&self, target: u64) -> io::Result<Evicted> {
+        let _lock = self.lock()?;
+        let evicted = self.evict_to(target)?;
+        self.write_usage(evicted.remaining.saturating_add(*self.granted.lock()))?;
+        Ok(evicted)
+    }
+
     /// Evicts a part of all, because the device is full.
     ///
     /// **Errors**: as [`Self::take`].

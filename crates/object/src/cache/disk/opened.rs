@@ -67,6 +67,20 @@ impl Opened {
         }
     }
 
+    /// Reads all of it: length, the checksum in its name, those of its chunks.
+    pub(super) fn check_all(&self) -> Result<(), Flaw> {
+        let range = self.entry.offset..self.entry.offset + self.entry.length;
+        let bytes = self.read(&range)?;
+        let crc = checksum::crc32c(&bytes);
+        if crc != self.entry.crc32c {
+            return Err(mismatch(0, self.entry.crc32c, crc));
+        }
+        if self.file.len()? != u64::from(self.entry.length) {
+            return Err(Flaw::Damaged("goes on behind its end".to_owned()));
+        }
+        Ok(())
+    }
+
     /// What of the file must be read to check a range.
     fn frame(&self, range: &Range<u32>) -> Range<u32> {
         if self.sums.is_empty() {

@@ -62,36 +62,32 @@ impl Shelf {
         }
     }
 
-    /// Writes an entry unless one that is there holds it. Whether the bytes are in the cache now.
-    pub(super) fn keep(&self, block: BlockId, offset: u32, bytes: &[u8]) -> bool {
+    /// Writes an entry unless one that is there holds it, or the disk is in trouble.
+    pub(super) fn keep(&self, block: BlockId, offset: u32, bytes: &[u8]) {
         if self.files.env.clock.monotonic() < *self.paused_until.lock() {
-            return false;
+            return;
         }
-        match self.try_keep(block, offset, bytes) {
-            Ok(is_kept) => is_kept,
-            Err(error) => {
-                self.give_up(&error);
-                false
-            }
+        if let Err(error) = self.try_keep(block, offset, bytes) {
+            self.give_up(&error);
         }
     }
 
-    fn try_keep(&self, block: BlockId, offset: u32, bytes: &[u8]) -> io::Result<bool> {
+    fn try_keep(&self, block: BlockId, offset: u32, bytes: &[u8]) -> io::Result<()> {
         let Some(entry) = Entry::of(offset, bytes) else {
-            return Ok(false);
+            return Ok(());
         };
         let range = entry.offset..entry.offset + entry.length;
         if self.files.list(block)?.iter().any(|it| it.holds(&range)) {
-            return Ok(true);
+            return Ok(());
         }
         match self.ledger.take(entry.cost()) {
             // Somebody evicts: this entry is not kept, the next may be.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             taken => taken?,
         }
         self.files.write(block, &entry, bytes)?;
         self.written.fetch_add(1, Ordering::Relaxed);
-        Ok(true)
+        Ok(())
     }
 
     fn give_up(&self, error: &io::Error) {

@@ -204,6 +204,16 @@ impl Client {
         &self,
         targets: &[Target<'_>],
     ) -> Result<Vec<Result<(Node, Body), Failure>>, Failure> {
+        self.plan(targets, Vec::new()).await
+    }
+
+    /// As [`Client::bodies_of`]; with one range for each target, bodies have the extents of those
+    /// only, and must be read nowhere else.
+    pub(crate) async fn plan(
+        &self,
+        targets: &[Target<'_>],
+        ranges: Vec<v1::PlanRange>,
+    ) -> Result<Vec<Result<(Node, Body), Failure>>, Failure> {
         let ask = v1::ReadPlanRequest {
             view: Some(self.view_to_wire()),
             targets: targets
@@ -211,6 +221,7 @@ impl Client {
                 .map(|target| wire::target_to_wire(*target))
                 .collect(),
             lease_ms: 0,
+            ranges,
         };
         let plan = self
             .shared

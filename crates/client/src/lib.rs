@@ -27,6 +27,7 @@ mod handle;
 mod link;
 mod live;
 mod nodes;
+mod pieces;
 mod quotas;
 mod remote;
 mod restore;
@@ -71,6 +72,7 @@ pub use nokv_object::{
 };
 pub use nokv_object::{OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
+pub use pieces::PieceOf;
 pub use restore::CommandAnswer;
 pub use session::UploadSession;
 pub use status::{Checked, Status};

@@ -223,7 +223,7 @@ impl Watcher {
     async fn poll_now(&self) -> Result<v1::WatchResponse, Status> {
         let ask = v1::WatchRequest {
             wait_ms: 0,
-            ..self.ask.clone()
+            ..self.ask
         };
         poll(&self.service, &self.caller, ask).await
     }
@@ -234,7 +234,7 @@ impl Watcher {
         answers: &Answers,
         said: &mut Streaming<v1::WatchSubtreeRequest>,
     ) -> Result<Option<v1::WatchResponse>, Status> {
-        let (service, caller, ask) = (self.service.clone(), self.caller.clone(), self.ask.clone());
+        let (service, caller, ask) = (self.service.clone(), self.caller.clone(), self.ask);
         let mut events = pin!(poll(&service, &caller, ask));
         loop {
             tokio::select! {

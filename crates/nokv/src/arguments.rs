@@ -3,9 +3,9 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    admin, branch, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls, merge,
-    mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount, undo,
-    up, watch,
+    admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
+    merge, mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount,
+    undo, up, warmup, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -142,6 +142,27 @@ pub(crate) struct StoreArguments {
     // programs.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) s3_secret_access_key_file: Option<PathBuf>,
+    /// Where this machine keeps blocks, shared by all processes; `none` for nowhere [default:
+    /// ~/.cache/nokv, unless the objects are local]
+    #[arg(
+        long,
+        global = true,
+        env = "NOKV_CACHE_DIR",
+        value_name = "DIR",
+        hide_env_values = true,
+        help_heading = "Cache"
+    )]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Most bytes in it, as 100GiB [default: a tenth of the disk]
+    #[arg(
+        long,
+        global = true,
+        env = "NOKV_CACHE_SIZE",
+        value_name = "SIZE",
+        hide_env_values = true,
+        help_heading = "Cache"
+    )]
+    pub(crate) cache_size: Option<bytesize::ByteSize>,
     /// The options above that stand on the command line, as they would stand there again.
     #[arg(skip)]
     typed: Vec<OsString>,
@@ -293,6 +314,10 @@ pub(crate) enum Command {
     Stats(stats::Arguments),
     /// Collect what nothing names any more
     Gc(gc::Arguments),
+    /// Bring files into the cache of this machine before they are read
+    Warmup(warmup::Arguments),
+    /// Look at, verify and shrink the cache of this machine
+    Cache(cache::Arguments),
     /// Show how the store is
     Status(status::Arguments),
     /// Look at the files of a stopped store; verify and repair them

@@ -11,6 +11,7 @@
 
 mod arguments;
 mod as_of;
+mod cache_place;
 mod commands;
 mod describe;
 mod error;

@@ -6,9 +6,9 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    admin, branch, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls, merge,
-    mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount, undo,
-    up, watch,
+    admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
+    merge, mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount,
+    undo, up, warmup, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -54,6 +54,9 @@ fn words() -> Vec<OsString> {
 fn start(command: Command, store: &StoreArguments, output: &Output) -> Result<(), Error> {
     if let Command::Completions(arguments) = command {
         return completions::run(&arguments, output);
+    }
+    if let Command::Cache(arguments) = command {
+        return cache::run(&arguments, store, output);
     }
     if let Command::Admin(arguments) = command {
         return admin::run(&arguments, store, output);
@@ -129,6 +132,7 @@ async fn with_client(
         Command::Dump(arguments) => dump::run(arguments, client, output).await,
         Command::Load(arguments) => load::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,
+        Command::Warmup(arguments) => warmup::run(arguments, client, output).await,
         Command::Status(_) => status::run(client, output).await,
         Command::Up(_)
         | Command::Serve(_)
@@ -137,6 +141,7 @@ async fn with_client(
         | Command::Umount(_)
         | Command::Stats(_)
         | Command::Admin(_)
+        | Command::Cache(_)
         | Command::Completions(_) => {
             unreachable!("these need no client")
         }

@@ -1,6 +1,7 @@
 //! From the command line to a client: which store, which objects, which paths.
 
 use crate::arguments::StoreArguments;
+use crate::cache_place;
 use nokv_client::{Client, ClientOptions, Create, Endpoint, ObjectsConfig, S3Keys, Secret};
 use nokv_env::{Env, OpenMode};
 use nokv_types::{Failure, NsPath, Reason};
@@ -34,7 +35,9 @@ pub(crate) async fn connect_with(
             objects,
         },
     };
-    Client::connect(Env::real(), endpoint, options).await
+    let cache = cache_place::config(arguments)?;
+    let client = Client::connect(Env::real(), endpoint, options).await?;
+    Ok(client.with_cache(cache))
 }
 
 /// Where the objects are and with which credentials.

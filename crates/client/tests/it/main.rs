@@ -5,5 +5,6 @@ mod connections;
 mod handles;
 mod live;
 mod objects;
+mod pieces;
 mod store;
 mod trees;

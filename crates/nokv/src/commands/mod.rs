@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod branch;
+pub(crate) mod cache;
 pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod diff;
@@ -33,4 +34,5 @@ pub(crate) mod tree;
 pub(crate) mod umount;
 pub(crate) mod undo;
 pub(crate) mod up;
+pub(crate) mod warmup;
 pub(crate) mod watch;

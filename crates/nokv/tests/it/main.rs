@@ -27,6 +27,7 @@
 mod admin;
 mod bad_input;
 mod branches;
+mod cache;
 mod commands;
 mod damage;
 mod dumps;

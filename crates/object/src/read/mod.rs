@@ -12,6 +12,7 @@ mod open;
 #[cfg(test)]
 mod open_test;
 mod options;
+mod pieces;
 mod plan;
 mod reader;
 mod stream;
@@ -22,6 +23,7 @@ mod window;
 pub use many::{OnItem, ReadItem};
 pub use open::OpenBody;
 pub use options::{Keep, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};
+pub use pieces::Piece;
 pub use reader::BodyReader;
 pub use stream::BodyStream;
 pub(crate) use units::{UnitFetch, plan_units};

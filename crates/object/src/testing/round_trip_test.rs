@@ -2,7 +2,7 @@
 
 use super::{Call, Chance, Fault, FaultStore, Operation, Trouble};
 use crate::{
-    BlockStore, BodyReader, Error, MemoryBlocks, ReadOptions, RetryOptions, RetryingBlocks,
+    BlockStore, BodyReader, Error, MemoryBlocks, Piece, ReadOptions, RetryOptions, RetryingBlocks,
     UploadOptions, Uploader,
 };
 use bytes::Bytes;
@@ -122,6 +122,32 @@ proptest! {
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    /// Pieces of many bodies at once are what they are in the bodies, in their order.
+    #[test]
+    fn pieces_of_many_bodies_are_theirs(
+        sizes in sizes(),
+        seed: u64,
+        wants in prop::collection::vec((any::<u16>(), any::<u32>(), 0..100_000_u64), 1..20),
+    ) {
+        let (store, sources, bodies) = stored(&sizes, seed);
+        let reader = reader(store);
+        let mut pieces = Vec::new();
+        let mut expected = Vec::new();
+        for (index, offset, length) in wants {
+            let index = usize::from(index) % sizes.len();
+            let source = &sources[index];
+            let start = offset as usize % (source.len() + 10);
+            let range = start as u64..start as u64 + length;
+            pieces.push(Piece { body: bodies[index].clone(), range: range.clone() });
+            let end = source.len().min(range.end as usize);
+            expected.push(source.get(start..end).unwrap_or_default());
+        }
+        let got = run(reader.read_pieces(&pieces)).expect("few bytes");
+        for (got, expected) in got.into_iter().zip(expected) {
+            prop_assert_eq!(&got.expect("sound")[..], expected);
+        }
+    }
 
     /// A piece at any offset is what it is in the body, also across extents, holes' ends and the
     /// end.

@@ -6,7 +6,7 @@ use crate::wire;
 use nokv_namespace::{LeaseKeeping, READ_LEASE_MS_DEFAULT, View};
 use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_proto::{invalid, name_from_wire};
-use nokv_types::{Failure, Reason, SnapshotName};
+use nokv_types::{Body, Failure, Layout, Reason, SnapshotName};
 use prost::Message;
 
 /// Entries of a page when the caller leaves it to the server.
@@ -86,13 +86,21 @@ pub(super) fn read_plan(
             format!("read plan of {count} files is over {PLAN_ITEMS_MAX}; ask in parts"),
         ));
     }
+    if !ask.ranges.is_empty() && ask.ranges.len() != count {
+        let flaw = format!(
+            "are {} for {count} targets; give none or all",
+            ask.ranges.len()
+        );
+        return Err(invalid("ranges", flaw));
+    }
     let view = view(inner, ask.view)?;
+    let mut ranges = ask.ranges.iter();
     // Before anything is read, so that it covers what is.
     let leased_until_ms = lease(inner, &view, ask.lease_ms, caller)?;
     let mut results = Vec::with_capacity(count);
     let mut bytes = 0;
     for target in ask.targets {
-        let result = plan_one(inner, &view, target);
+        let result = plan_one(inner, &view, target, ranges.next());
         bytes += result.encoded_len();
         if bytes > PLAN_BYTES_FULL && !results.is_empty() {
             break;
@@ -122,14 +130,22 @@ fn lease(inner: &Inner, view: &View, lease_ms: u32, caller: &Caller) -> Result<u
     }
 }
 
-fn plan_one(inner: &Inner, view: &View, target: v1::Target) -> v1::ReadPlanResult {
+fn plan_one(
+    inner: &Inner,
+    view: &View,
+    target: v1::Target,
+    range: Option<&v1::PlanRange>,
+) -> v1::ReadPlanResult {
     let found =
         wire::target("target", Some(target)).and_then(|target| inner.namespace.body(view, &target));
     match found {
         Ok((node, body)) => v1::ReadPlanResult {
             failure: None,
             node: Some(wire::node_to_wire(&node)),
-            body: Some((&body).into()),
+            body: Some(match range {
+                Some(range) => (&shown(body, range)).into(),
+                None => (&body).into(),
+            }),
         },
         Err(failure) => v1::ReadPlanResult {
             failure: Some(failure.into()),
@@ -137,6 +153,22 @@ fn plan_one(inner: &Inner, view: &View, target: v1::Target) -> v1::ReadPlanResul
             body: None,
         },
     }
+}
+
+/// The body with only those extents that show bytes of a range.
+fn shown(body: Body, range: &v1::PlanRange) -> Body {
+    let Layout::Extents(extents) = body.layout() else {
+        return body;
+    };
+    let end = match range.length {
+        0 => u64::MAX,
+        length => range.offset.saturating_add(length),
+    };
+    let first = extents.partition_point(|extent| extent.end() <= range.offset);
+    let rest = extents.iter().skip(first);
+    let kept = rest.take_while(|extent| extent.body_offset < end).copied();
+    Body::new(body.size(), body.digest(), Layout::Extents(kept.collect()))
+        .expect("some extents of a body are in order and fit it")
 }
 
 /// The view of a request, with the default mount in the place of 0, and the version of a snapshot

@@ -14,6 +14,10 @@ pub trait Spawn: Send + Sync {
     fn parallelism(&self) -> usize {
         1
     }
+
+    /// A point between deciding and doing, where what others do matters and no lock is held. A
+    /// simulation chooses here who goes on; real threads go on.
+    fn give_way(&self) {}
 }
 
 /// A started thread. Dropping it lets the thread run on.

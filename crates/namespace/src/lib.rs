@@ -73,7 +73,8 @@ pub use operations::{
     XATTR_VALUE_BYTES_MAX, XATTRS_MAX,
 };
 pub use operations::{Feed, LockOrWait, LockWait};
+
 #[cfg(feature = "plant")]
-pub use plant::Plant;
+pub use plant::{Plant, plant};
 
 pub(crate) use plan::Topology;

@@ -17,14 +17,14 @@ use crate::operations::{read_clients, read_nameless, shards};
 use crate::paths::Paths;
 use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
-use crate::plant::{Plant, Planted};
+use crate::plant::{Plant, Planted, is_planted};
 use crate::reader::Reader;
 use crate::records::answer::Answer;
 use crate::records::{MountRecord, MountState, OBJECT, pin, shard_of, system};
 use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Retention};
-use nokv_env::{Clock, Env};
+use nokv_env::{Clock, Env, Spawn};
 use nokv_shard::{Applied, Command, Error, Key, Outcome, Request, Shards};
 use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, Version};
 use parking_lot::{Mutex, RwLock};
@@ -51,6 +51,7 @@ pub struct Namespace {
 pub(crate) struct Inner {
     pub(crate) shard: Shards,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) spawn: Arc<dyn Spawn>,
     pub(crate) options: Options,
     pub(crate) ids: Ids,
     pub(crate) paths: Paths,
@@ -122,6 +123,7 @@ impl Namespace {
             mounts: RwLock::new(read_mounts(shard.engine())?),
             shard,
             clock: Arc::clone(&env.clock),
+            spawn: Arc::clone(&env.spawn),
             options,
             ids: Ids::new(salt),
             paths: Paths::new(),
@@ -198,10 +200,11 @@ impl Namespace {
             .pruned
             .fetch_max(horizon.as_u64(), Ordering::AcqRel);
         let horizon = self.pruned();
-        self.engine().set_retention(Retention {
-            horizon,
-            pins: self.inner.pins.versions(),
-        });
+        let pins = match is_planted(Plant::PrunePinned) {
+            true => Vec::new(),
+            false => self.inner.pins.versions(),
+        };
+        self.engine().set_retention(Retention { horizon, pins });
     }
 
     pub(crate) fn raise_floor(&self, floor: Version) {
@@ -360,6 +363,7 @@ impl Namespace {
         plan: impl Fn(&mut Plan<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let request = context.request.map(|id| Request { id, fingerprint });
+        let request = request.filter(|_| !is_planted(Plant::ForgetRequests));
         if let Some(answer) = self.first_answer(request, context)? {
             return Ok(answer);
         }
@@ -389,6 +393,7 @@ impl Namespace {
                 Some(_) => answer.encode(),
                 None => bytes::Bytes::new(),
             };
+            self.inner.spawn.give_way();
             match self.apply(state, request, kept, context)? {
                 Ok(applied) if applied.outcome == Outcome::Applied => {
                     answer.stamp(applied.version);
@@ -477,7 +482,11 @@ impl Namespace {
             let now = self.monotonic();
             self.inner.clients.open_new(client, key, now)?;
         }
-        let applied = self.shard().execute(command, context.durability);
+        let durability = match is_planted(Plant::SkipSync) {
+            true => nokv_shard::Durability::Buffered,
+            false => context.durability,
+        };
+        let applied = self.shard().execute(command, durability);
         if matches!(&applied, Ok(applied) if applied.outcome == Outcome::Applied) {
             self.after(going, nameless)?;
             if let Some(pinned) = pinned {
@@ -508,7 +517,7 @@ impl Namespace {
         request: Option<Request>,
         context: &Context,
     ) -> Result<Option<T>, Failure> {
-        let Some(request) = request else {
+        let Some(request) = request.filter(|_| !is_planted(Plant::ForgetRequests)) else {
             return Ok(None);
         };
         let Some(applied) = self.shard().first_answer(request).map_err(from_shard)? else {

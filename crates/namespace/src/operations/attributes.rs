@@ -106,11 +106,12 @@ fn apply(
         SetTime::Now => now,
         SetTime::To(time) => time,
     };
-    if let Some(size) = changes.size
-        && size != record.body.size
-    {
-        resize(plan, spot, record, size, target)?;
-        record.mtime = now;
+    if let Some(size) = changes.size {
+        may_resize(record, target)?;
+        if size != record.body.size {
+            resize(plan, spot, record, size, target)?;
+            record.mtime = now;
+        }
     }
     record.mode = changes.mode.unwrap_or(record.mode);
     record.uid = changes.uid.unwrap_or(record.uid);
@@ -126,6 +127,18 @@ fn apply(
     Ok(())
 }
 
+/// Only regular files have a size to set, also one that they have already.
+fn may_resize(record: &NodeRecord, target: Target<'_>) -> Result<(), Failure> {
+    match record.kind {
+        NodeKind::File => Ok(()),
+        NodeKind::Directory => Err(Failure::new(
+            Reason::IsDirectory,
+            format!("{} is a directory; its size can't be set", shown(target)),
+        )),
+        _ => Err(invalid(format!("{} is not a regular file", shown(target)))),
+    }
+}
+
 fn resize(
     plan: &mut Plan<'_>,
     spot: Spot,
@@ -133,16 +146,6 @@ fn resize(
     size: u64,
     target: Target<'_>,
 ) -> Result<(), Failure> {
-    match record.kind {
-        NodeKind::File => {}
-        NodeKind::Directory => {
-            return Err(Failure::new(
-                Reason::IsDirectory,
-                format!("{} is a directory; its size can't be set", shown(target)),
-            ));
-        }
-        _ => return Err(invalid(format!("{} is not a regular file", shown(target)))),
-    }
     let mut draft = Draft::of(&plan.held_body(spot, record)?);
     draft
         .resize(size)

@@ -3,6 +3,7 @@
 use super::read::shown;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, taken};
+use crate::plant::{Plant, is_planted};
 use crate::reader::describe;
 use crate::records::event::EventKind;
 use crate::spot::{Child, Spot};
@@ -70,13 +71,10 @@ impl Namespace {
             plan.set_entry(directory, &name, Some(entry))?;
             record.links += 1;
             record.ctime = plan.context.now;
-            plan.announce(
-                EventKind::Created,
-                spot,
-                &record,
-                None,
-                Some((directory, name)),
-            );
+            let to = Some((directory, name));
+            if !is_planted(Plant::DropEvent) {
+                plan.announce(EventKind::Created, spot, &record, None, to);
+            }
             let node = describe(spot, Version::ZERO, &record, &Counter::default());
             plan.put_node(spot, record)?;
             Ok(Changed {

@@ -1,6 +1,7 @@
 //! Making directories, symbolic links and special files.
 
-use super::read::{existing, find_spot, shown};
+use super::attributes::locate;
+use super::read::{existing, shown};
 use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Plan, taken};
@@ -153,12 +154,19 @@ fn made(plan: &Plan<'_>, spot: Spot) -> Result<Changed, Failure> {
 
 /// The directory that is at the place already: what `mkdir -p` is content with.
 fn existing_directory(plan: &mut Plan<'_>, place: Place<'_>) -> Result<Option<Node>, Failure> {
-    let mut reader = plan.reader;
+    let reader = plan.reader;
     plan.rests_on_branch(plan.root);
-    let found = find_spot(&mut reader, plan.root, place.into(), Follow::Yes)
-        .and_then(|spot| existing(&reader, spot));
+    // Looking makes nothing yet.
+    let parents = std::mem::replace(&mut plan.parents, Parents::Required);
+    let found = locate(plan, place.into(), Follow::Yes)
+        .and_then(|(spot, _)| Ok((spot, existing(&reader, spot)?)));
+    plan.parents = parents;
     match found {
-        Ok(node) if node.attributes.kind == NodeKind::Directory => Ok(Some(node)),
+        Ok((spot, node)) if node.attributes.kind == NodeKind::Directory => {
+            // A request is remembered by a command: it must still be there, and there, then.
+            plan.checked_node(spot)?;
+            Ok(Some(node))
+        }
         Ok(_) => Ok(None),
         Err(failure) if failure.reason() == Reason::NotFound => Ok(None),
         Err(failure) => Err(failure),

@@ -8,6 +8,7 @@
 use super::diff::same_body;
 use super::side::{Identity, Side};
 use super::touched::Touched;
+use crate::plant::{Plant, is_planted};
 use crate::records::{NodeRecord, branch};
 use crate::spot::{Child, Met};
 use crate::{Conflict, ConflictKind, MERGE_CHANGES_MAX, OnConflict};
@@ -80,6 +81,7 @@ impl Decision {
             decision.content(three, *node, &touched, choice)?;
         }
         decision.moves(three, choice)?;
+        decision.removed_but_moved(three, &touched, choice)?;
         decision.settle(three)?;
         decision.removed_directories(three)?;
         Ok(decision)
@@ -137,8 +139,9 @@ impl Decision {
             .flatten()
             .any(Child::is_directory);
         let hard = ends_branch || directories;
+        let wrong = is_planted(Plant::MergeWrongSide) && choice == OnConflict::Ours;
         match choice {
-            OnConflict::Theirs if !hard => {
+            _ if !hard && (wrong || choice == OnConflict::Theirs) => {
                 self.names.insert((directory, name.clone()), change);
             }
             _ => {
@@ -167,6 +170,11 @@ impl Decision {
         let base = record(&three.base, node)?;
         let ours = record(&three.ours, node)?;
         let theirs = record(&three.theirs, node)?;
+        // What lies in a removed tree is gone, whether that is taken apart already or not.
+        let ours = match ours {
+            Some(ours) if three.ours.is_removed(node, &ours)? => None,
+            ours => ours,
+        };
         let Some(base) = base else {
             // The branch made it: it comes with its names.
             return Ok(());
@@ -184,7 +192,8 @@ impl Decision {
                 if here {
                     self.conflict_of_node(three, ConflictKind::Content, node, touched)?;
                 }
-                if !here || choice == OnConflict::Theirs {
+                let wrong = is_planted(Plant::MergeWrongSide);
+                if !here || choice == OnConflict::Theirs || wrong {
                     self.contents.insert(node);
                 }
             }
@@ -268,6 +277,42 @@ impl Decision {
         Ok(())
     }
 
+    /// What the branch removed altogether and the target gave another name: it would go from where
+    /// it was, and a directory would lose what is in it.
+    fn removed_but_moved(
+        &mut self,
+        three: &mut ThreeWay<'_>,
+        touched: &Touched,
+        choice: OnConflict,
+    ) -> Result<(), Failure> {
+        let mut going: FxHashMap<NodeId, u32> = FxHashMap::default();
+        for change in self.names.values() {
+            let leaves = |child: &Child| change.now.is_none_or(|now| now.node() != child.node());
+            if let Some(child) = change.before.filter(leaves) {
+                *going.entry(child.node()).or_default() += 1;
+            }
+        }
+        for node in &touched.nodes {
+            let (Some(base), Some(ours), None) = (
+                record(&three.base, *node)?,
+                record(&three.ours, *node)?,
+                record(&three.theirs, *node)?,
+            ) else {
+                continue;
+            };
+            let stays = match ours.is_directory() {
+                true => ours.place != base.place,
+                false => ours.links > going.get(node).copied().unwrap_or(0),
+            };
+            if stays && !three.ours.is_removed(*node, &ours)? {
+                self.conflict_of_node(three, ConflictKind::RemovedInBranch, *node, touched)?;
+                self.kept.insert(*node);
+                self.stuck |= choice == OnConflict::Theirs;
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves out what can't be: other names of nodes that keep theirs, and names in directories
     /// that do not come.
     fn settle(&mut self, three: &mut ThreeWay<'_>) -> Result<(), Failure> {
@@ -286,10 +331,14 @@ impl Decision {
                     .into_iter()
                     .flatten()
                     .any(|child| self.kept.contains(&child.node()));
+                // What is in a directory that stays, although the branch removed it, stays too.
+                let inside = change.now.is_none()
+                    && self.kept.contains(&at.0)
+                    && record(&three.theirs, at.0)?.is_none();
                 let nowhere = change.now.is_some()
                     && !coming.contains(&at.0)
                     && three.ours.path_of(at.0)?.is_none();
-                if kept || nowhere {
+                if kept || inside || nowhere {
                     lost.push(at.clone());
                 }
             }

@@ -121,6 +121,7 @@ fn publish_root(plan: &mut Plan<'_>, item: &PublishItem) -> Result<(NodeId, Gene
     let root = plan.root;
     let mut record = plan.checked_node(root)?;
     put_on(plan, &mut record, &item.attributes);
+    plan.directory_change(root).mtime = Some(record.mtime);
     plan.announce(EventKind::Attributes, root, &record, None, None);
     plan.put_node(root, record)?;
     Ok((root.node, Generation::NONE))
@@ -178,9 +179,8 @@ fn set_attributes(
 ) -> Result<(), Failure> {
     let mut record = plan.checked_node(spot)?;
     put_on(plan, &mut record, attributes);
-    if let Some(mtime) = attributes.mtime {
-        plan.directory_change(spot).mtime = Some(mtime);
-    }
+    // That of the record alone shows only in a directory that never had entries.
+    plan.directory_change(spot).mtime = Some(record.mtime);
     plan.announce(EventKind::Attributes, spot, &record, None, Some(at));
     plan.put_node(spot, record)
 }

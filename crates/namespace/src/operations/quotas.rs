@@ -539,7 +539,7 @@ fn orphans(reader: &Reader<'_>) -> Result<Vec<(NodeId, OrphanRecord)>, Failure> 
 
 impl Reader<'_> {
     /// The directories that hold names of a node that is no directory.
-    fn directories_of(&self, spot: Spot) -> Result<Vec<NodeId>, Failure> {
+    pub(super) fn directories_of(&self, spot: Spot) -> Result<Vec<NodeId>, Failure> {
         let found = self.node_record(spot)?;
         Ok(match found.map(|found| found.record) {
             Some(NodeRecord {

@@ -1,6 +1,7 @@
 //! One of two trees that are compared: a directory, and what is below it.
 
 use crate::reader::Reader;
+use crate::records::NodeRecord;
 use crate::spot::{Child, Spot};
 use nokv_types::{BranchId, Failure, Name, NodeId, NsPath, PATH_COMPONENTS_MAX};
 use rustc_hash::FxHashMap;
@@ -32,6 +33,43 @@ impl<'a> Side<'a> {
     }
 
     /// The path of a directory from the root; `None` when it is not in this tree.
+    /// Whether a node that has a record lies only in trees that were removed, and are still to be
+    /// taken apart.
+    pub(super) fn is_removed(
+        &mut self,
+        node: NodeId,
+        record: &NodeRecord,
+    ) -> Result<bool, Failure> {
+        if record.is_directory() {
+            return self.is_in_removed_tree(node);
+        }
+        let directories = self.reader.directories_of(self.spot(node))?;
+        for directory in &directories {
+            if !self.is_in_removed_tree(*directory)? {
+                return Ok(false);
+            }
+        }
+        Ok(!directories.is_empty())
+    }
+
+    fn is_in_removed_tree(&mut self, directory: NodeId) -> Result<bool, Failure> {
+        if self.path_of(directory)?.is_some() {
+            return Ok(false);
+        }
+        let mut current = self.spot(directory);
+        for _ in 0..=PATH_COMPONENTS_MAX {
+            let Some(found) = self.reader.node_record(current)? else {
+                return Ok(true);
+            };
+            match self.reader.parent_of(current, &found.record)? {
+                Some((parent, _)) => current = parent,
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where a directory of the tree is, from its top.
     pub(super) fn path_of(&mut self, directory: NodeId) -> Result<Option<NsPath>, Failure> {
         let mut trail = Vec::new();
         let mut current = directory;

@@ -16,6 +16,7 @@
 
 use super::state::{Plan, Topology};
 use crate::failure::{contradiction, from_engine, malformed};
+use crate::plant::{Plant, is_planted};
 use crate::quotas::{QuotaAt, QuotaList};
 use crate::reader::Reader;
 use crate::records::names;
@@ -393,6 +394,7 @@ impl Plan<'_> {
     ) -> Result<(), Failure> {
         let usage = self.quota_counter(key)?.unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = limit.saturating_add(i64::from(is_planted(Plant::OvershootQuota)));
         if usage.sum(slot).saturating_add(change) <= limit {
             self.check(Check::AtMost(key.clone(), slot, limit));
             return Ok(());

@@ -27,6 +27,7 @@ usage: cargo xtask COMMAND
   test       formatting, lints, structure, every test (what ./test and CI run)
   tidy       structure only: layers, heads, sizes, names, forbidden things
   wrap       break comments at 100 columns (needs the nightly rustfmt)
+  sim A..B   seeds of the simulated namespace, optimized; prints small scripts of failures
   setup      install what the tests need (an S3 server, a gRPC client) into target/tools
   firsttry   figures of a first contact: start-up, idle memory, binary size
   realinput [--s3] [--quick]
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Some("test") => tests::run(),
         Some("tidy") => tidy::run(),
         Some("wrap") => wrap(),
+        Some("sim") => sim(rest),
         Some("setup") => setup::run().map(drop),
         Some("firsttry") => figures::first_try(),
         Some("realinput") => figures::real_input(rest),
@@ -54,6 +56,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Many seeds take an optimized build.
+fn sim(seeds: &[String]) -> Result<()> {
+    let seeds = seeds.first().map_or("0..10000", String::as_str);
+    process::run(
+        "cargo",
+        &["run", "--release", "-q", "-p", "nokv-sim", "--", seeds],
+    )
 }
 
 /// Stable rustfmt leaves comments alone; the option is nightly's.

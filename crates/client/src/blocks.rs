@@ -100,7 +100,7 @@ impl BlockStore for ServerBlocks {
     }
 
     async fn probe(&self) -> Result<(), Error> {
-        self.call(Method::Status(v1::StatusRequest {}))
+        self.call(Method::Status(v1::StatusRequest::default()))
             .await
             .map(drop)
     }

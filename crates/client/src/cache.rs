@@ -131,7 +131,7 @@ impl crate::client::Shared {
         let asked = self
             .transport
             .call(
-                Method::Status(v1::StatusRequest {}),
+                Method::Status(v1::StatusRequest::default()),
                 |answer| match answer {
                     Answer::Status(status) => Some(status),
                     _ => None,

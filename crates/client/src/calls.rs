@@ -30,7 +30,7 @@ macro_rules! pick {
 impl Client {
     /// The store and its server.
     pub async fn status(&self) -> Result<Status, Failure> {
-        let method = Method::Status(v1::StatusRequest {});
+        let method = Method::Status(v1::StatusRequest { figures: true });
         let status = self.shared.transport.call(method, pick!(Status)).await?;
         Ok(Status::from_wire(status))
     }

@@ -135,10 +135,13 @@ async fn greet(
 ) -> Result<Client, Failure> {
     let transport = Transport::Remote(remote);
     let status = transport
-        .call(Method::Status(StatusRequest {}), |answer| match answer {
-            Answer::Status(status) => Some(status),
-            _ => None,
-        })
+        .call(
+            Method::Status(StatusRequest::default()),
+            |answer| match answer {
+                Answer::Status(status) => Some(status),
+                _ => None,
+            },
+        )
         .await?;
     let shared = Shared::new(env, transport, access, objects, options);
     shared.know(status);

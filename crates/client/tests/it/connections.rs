@@ -65,7 +65,7 @@ impl Peer {
 }
 
 fn status(id: u64) -> BytesMut {
-    let method = Some(v1::request::Method::Status(v1::StatusRequest {}));
+    let method = Some(v1::request::Method::Status(v1::StatusRequest::default()));
     let mut frame = BytesMut::new();
     encode_frame(
         id,

@@ -25,7 +25,10 @@ async fn a_call_answers_what_the_framed_protocol_answers() {
     let node = page.entries[0].node.as_ref().expect("with attributes");
     assert_eq!(node.id, made.id);
     let mut admin = AdminClient::new(served.channel.clone());
-    let status = admin.status(v1::StatusRequest {}).await.expect("answers");
+    let status = admin
+        .status(v1::StatusRequest::default())
+        .await
+        .expect("answers");
     assert_eq!(
         status.into_inner().store_id,
         served.service.store_id().to_vec()

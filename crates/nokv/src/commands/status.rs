@@ -13,6 +13,18 @@ Examples:
   nokv status
   nokv status --json | jq .version";
 
+/// The figures that are shown; JSON has all.
+const HEADLINES: [&str; 8] = [
+    "mounts",
+    "watchers",
+    "memtable_bytes",
+    "log_file_bytes",
+    "table_live_bytes",
+    "value_bytes",
+    "cache_bytes",
+    "level0_depth",
+];
+
 /// Arguments of `nokv status`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -46,7 +58,9 @@ pub(crate) async fn run(client: &Client, output: &Output) -> Result<(), Error> {
     line("up", &humantime::format_duration(uptime).to_string())?;
     line("requests", &status.request_count.to_string())?;
     for (name, value) in &status.figures {
-        line(&name.replace('_', " "), &figure(name, *value))?;
+        if HEADLINES.contains(&name.as_str()) {
+            line(&name.replace('_', " "), &figure(name, *value))?;
+        }
     }
     Ok(())
 }

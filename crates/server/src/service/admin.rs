@@ -9,7 +9,7 @@ use nokv_proto::v1::{self, response::Result as Answer};
 use nokv_types::Failure;
 use std::sync::atomic::Ordering;
 
-pub(super) fn status(inner: &Inner) -> Answer {
+pub(super) fn status(inner: &Inner, ask: v1::StatusRequest) -> Answer {
     let uptime = inner.env.clock.monotonic().saturating_sub(inner.started);
     Answer::Status(v1::StatusResponse {
         store_id: Bytes::copy_from_slice(&inner.store_id),
@@ -22,7 +22,11 @@ pub(super) fn status(inner: &Inner) -> Answer {
         last_version: inner.namespace.read_version().as_u64(),
         process_id: std::process::id(),
         request_count: inner.request_count.load(Ordering::Relaxed),
-        figures: figures(inner),
+        figures: if ask.figures {
+            figures(inner)
+        } else {
+            Vec::new()
+        },
     })
 }
 

@@ -194,7 +194,7 @@ impl Service {
             Method::OpenSession(ask) => bodies::open_session(inner, ask),
             Method::RenewSession(ask) => bodies::renew_session(inner, ask),
             Method::CloseSession(ask) => bodies::close_session(inner, ask),
-            Method::Status(_) => Ok(admin::status(inner)),
+            Method::Status(ask) => Ok(admin::status(inner, ask)),
             Method::ListMounts(_) => Ok(admin::list_mounts(inner)),
             Method::CreateMount(ask) => admin::create_mount(inner, ask),
             Method::CreateSnapshot(ask) => snapshots::create(inner, ask),

@@ -260,7 +260,7 @@ async fn a_request_that_is_late_or_unknown_is_told_so() {
         panic!("an answer to nothing")
     };
     assert_eq!(failure_from_wire(&failure).reason(), Reason::Unsupported);
-    let method = Some(Method::Status(v1::StatusRequest {}));
+    let method = Some(Method::Status(v1::StatusRequest::default()));
     let arrived = service
         .arrive(v1::Request {
             deadline_ms: 5,

@@ -63,6 +63,7 @@ impl Client {
     /// Ends a mount, for good. **Errors**: `NotFound`, `NotPermitted` for the mount `default`.
     pub async fn retire_mount(&self, name: &str) -> Result<Mount, Failure> {
         let method = Method::RetireMount(v1::RetireMountRequest {
+            context: Some(self.context()),
             name: name.to_owned(),
         });
         let transport = &self.shared.transport;

@@ -10,7 +10,9 @@ use nokv_namespace::{Context, Durability, View};
 use nokv_object::{BlockStore, BodyReader, ReadOptions};
 use nokv_proto::v1;
 use nokv_server::ObjectsConfig;
-use nokv_types::{BranchId, Failure, MountId, RequestId, SnapshotName, TimeNanos, Version};
+use nokv_types::{
+    BranchId, Failure, Generation, MountId, RequestId, SnapshotName, TimeNanos, Version,
+};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub(crate) struct Caller {
     uid: u32,
     gid: u32,
     pub(crate) durability: Durability,
+    expect: Option<Generation>,
 }
 
 /// What clones share.
@@ -69,6 +72,7 @@ impl Client {
             uid: options.uid,
             gid: options.gid,
             durability: options.durability,
+            expect: None,
         };
         // Mount 0 is the default one, whatever its number.
         Self {
@@ -152,6 +156,21 @@ impl Client {
         }
     }
 
+    /// The same client, whose changes fail with `StaleGeneration` unless what they remove, move,
+    /// link or change has a body of this generation. A change that acts on no single node fails
+    /// with `InvalidArgument`.
+    #[must_use]
+    pub fn expecting(&self, generation: Generation) -> Self {
+        let caller = Caller {
+            expect: Some(generation),
+            ..self.caller
+        };
+        Self {
+            caller,
+            ..self.clone()
+        }
+    }
+
     /// The same client with changes acknowledged as told.
     #[must_use]
     pub fn with_durability(&self, durability: Durability) -> Self {
@@ -212,6 +231,7 @@ impl Client {
         let context = Context {
             branch: self.view.branch,
             request,
+            expect: self.caller.expect,
             uid: self.caller.uid,
             gid: self.caller.gid,
             durability: self.caller.durability,

@@ -66,6 +66,7 @@ pub use nokv_namespace::{
     LockKind, LockOwner, LockPlace, LockRange, LostClaims, WantedLock,
 };
 pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
+pub use nokv_namespace::{NamedNode, NamesPage};
 pub use nokv_object::{
     CACHE_DISK_BYTES_MIN, CacheDirectory, CacheStats, CachedEntry, CachedStore, DamagedEntry,
     Evictions, OnDamage,

@@ -3,13 +3,47 @@
 
 use crate::Client;
 use bytes::Bytes;
-use nokv_namespace::{Changed, Place, ReplaceBody, SetXattr, Target};
+use nokv_namespace::{Changed, NamesPage, Place, ReplaceBody, SetXattr, Target};
 use nokv_proto::kind_to_wire;
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_server::wire;
-use nokv_types::{Failure, NodeKind};
+use nokv_types::{Failure, Name, NodeKind, Version};
 
 impl Client {
+    /// A page of the names of a directory, without attributes; continue with `at(page.version)` and
+    /// `after: page.next`. At most 16,384.
+    ///
+    /// **Errors**: as [`Client::read_dir`].
+    pub async fn read_names<'a>(
+        &self,
+        directory: impl Into<Target<'a>>,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<NamesPage, Failure> {
+        let method = Method::ReadNames(v1::ReadNamesRequest {
+            view: Some(self.view_to_wire()),
+            target: Some(wire::target_to_wire(directory.into())),
+            after: after.map_or_else(Bytes::new, Name::to_bytes),
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        });
+        let pick = |answer| match answer {
+            Answer::ReadNames(answer) => Some(answer),
+            _ => None,
+        };
+        wire::names_page(self.shared.transport.call(method, pick).await?)
+    }
+
+    /// The newest version: a read at it stays possible as long as it is retained.
+    pub async fn read_version(&self) -> Result<Version, Failure> {
+        let method = Method::ReadVersion(v1::ReadVersionRequest {});
+        let pick = |answer| match answer {
+            Answer::ReadVersion(answer) => Some(answer),
+            _ => None,
+        };
+        let read = self.shared.transport.call(method, pick).await?;
+        Ok(Version::from_u64(read.version))
+    }
+
     /// Makes an empty file, a named pipe, a socket or a device, as mknod(2). The name must be free.
     ///
     /// **Errors**: as [`Client::make_dir`]; `InvalidArgument` for other kinds.

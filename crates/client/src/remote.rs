@@ -280,6 +280,7 @@ const fn kind(method: &Method) -> Kind {
         | Method::EditBody(_)
         | Method::SetXattr(_)
         | Method::CreateMount(_)
+        | Method::RetireMount(_)
         | Method::CreateSnapshot(_)
         | Method::RenewSnapshot(_)
         | Method::RemoveSnapshot(_)
@@ -326,8 +327,15 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::MakeNode(ask)) => &ask.context,
         Some(Method::MakeUnnamed(ask)) => &ask.context,
         Some(Method::ReplaceBody(ask)) => &ask.context,
+        Some(Method::EditBody(ask)) => &ask.context,
         Some(Method::SetXattr(ask)) => &ask.context,
         Some(Method::CreateMount(ask)) => &ask.context,
+        Some(Method::RetireMount(ask)) => &ask.context,
+        Some(Method::CreateSnapshot(ask)) => &ask.context,
+        Some(Method::RenewSnapshot(ask)) => &ask.context,
+        Some(Method::RemoveSnapshot(ask)) => &ask.context,
+        Some(Method::SetQuota(ask)) => &ask.context,
+        Some(Method::RemoveQuota(ask)) => &ask.context,
         Some(Method::CreateBranch(ask)) => &ask.context,
         Some(Method::RemoveBranch(ask)) => &ask.context,
         Some(Method::Merge(ask)) => &ask.context,

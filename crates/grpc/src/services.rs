@@ -89,6 +89,8 @@ macro_rules! service {
 service!(Namespace {
     lookup: LookupRequest(Lookup) -> LookupResponse(Lookup);
     read_dir_plus: ReadDirRequest(ReadDir) -> ReadDirResponse(ReadDir);
+    read_dir: ReadNamesRequest(ReadNames) -> ReadNamesResponse(ReadNames);
+    read_version: ReadVersionRequest(ReadVersion) -> ReadVersionResponse(ReadVersion);
     read_link: ReadLinkRequest(ReadLink) -> ReadLinkResponse(ReadLink);
     usage: UsageRequest(Usage) -> UsageResponse(Usage);
     make_dir: MakeDirRequest(MakeDir) -> ChangedResponse(Changed);

@@ -63,6 +63,7 @@ pub use api::{
 };
 pub use api::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use api::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
+pub use api::{NamedNode, NamesPage};
 pub use figures::Figures;
 pub use leases::{READ_LEASE_MS_DEFAULT, READ_LEASE_MS_MAX};
 pub use locks::{HeldLock, HeldRanges, LockFamily, LockKind, LockOwner, LockRange};

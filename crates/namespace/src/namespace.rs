@@ -10,6 +10,7 @@
 
 use crate::clients::Clients;
 use crate::failure::{from_engine, from_shard, invalid, malformed};
+use crate::fingerprint::Fingerprint;
 use crate::ids::{self, Ids};
 use crate::layers::{self, Chains};
 use crate::leases::Leases;
@@ -362,6 +363,13 @@ impl Namespace {
         fingerprint: u64,
         plan: impl Fn(&mut Plan<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let fingerprint = match context.expect {
+            None => fingerprint,
+            Some(expected) => Fingerprint::new("expects")
+                .number(fingerprint)
+                .number(expected.get())
+                .finish(),
+        };
         let request = context.request.map(|id| Request { id, fingerprint });
         let request = request.filter(|_| !is_planted(Plant::ForgetRequests));
         if let Some(answer) = self.first_answer(request, context)? {
@@ -372,7 +380,10 @@ impl Namespace {
             let reader = self.newest_reader();
             let root = self.root_spot(&reader, context.mount, context.branch)?;
             let mut state = self.plan(reader, context, root);
-            let planned = plan(&mut state).and_then(|answer| state.settle().map(|()| answer));
+            let planned = plan(&mut state).and_then(|answer| {
+                state.was_compared()?;
+                state.settle().map(|()| answer)
+            });
             let mut answer = match planned {
                 Ok(answer) => answer,
                 Err(failure) => {
@@ -512,7 +523,7 @@ impl Namespace {
     }
 
     /// The answer that a request got before, as durable as asked now.
-    fn first_answer<T: Answer>(
+    pub(crate) fn first_answer<T: Answer>(
         &self,
         request: Option<Request>,
         context: &Context,

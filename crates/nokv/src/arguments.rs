@@ -4,8 +4,8 @@
 
 use crate::commands::{
     admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
-    merge, mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount,
-    undo, up, warmup, watch,
+    merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
+    status, tree, umount, undo, up, warmup, watch,
 };
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
@@ -112,6 +112,15 @@ pub(crate) struct StoreArguments {
         hide_env_values = true
     )]
     pub(crate) server: Option<String>,
+    /// The namespace of the store [default: default]
+    #[arg(
+        long,
+        global = true,
+        env = "NOKV_MOUNT",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    pub(crate) mount: Option<String>,
     /// Where the objects are: file:///path, s3://bucket/prefix, memory:
     #[arg(
         long,
@@ -169,9 +178,10 @@ pub(crate) struct StoreArguments {
 }
 
 /// The options of [`StoreArguments`] by their ids, which are their names but for `_`.
-const STORE_OPTIONS: [&str; 7] = [
+const STORE_OPTIONS: [&str; 8] = [
     "dir",
     "server",
+    "mount",
     "objects",
     "s3_endpoint",
     "s3_region",
@@ -204,6 +214,7 @@ impl StoreArguments {
         match id {
             "dir" => self.dir.as_deref().map(Path::as_os_str),
             "server" => self.server.as_deref().map(OsStr::new),
+            "mount" => self.mount.as_deref().map(OsStr::new),
             "objects" => self.objects.as_deref().map(OsStr::new),
             "s3_endpoint" => self.s3_endpoint.as_deref().map(OsStr::new),
             "s3_region" => self.s3_region.as_deref().map(OsStr::new),
@@ -300,6 +311,10 @@ pub(crate) enum Command {
     Undo(undo::Arguments),
     /// Limit what directories may hold
     Quota(quota::Arguments),
+    /// Make and end namespaces of the store
+    Mounts(mounts::Arguments),
+    /// Show and end clients that have files open or hold locks
+    Sessions(sessions::Arguments),
     /// Tell what changes, as it changes
     Watch(watch::Arguments),
     /// Write a directory, as it is or was, into a file

@@ -7,8 +7,8 @@
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
     admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
-    merge, mkdir, mount, mv, put, quota, restore, rm, snapshot, stat, stats, status, tree, umount,
-    undo, up, warmup, watch,
+    merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
+    status, tree, umount, undo, up, warmup, watch,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -84,7 +84,7 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
         command => {
             let client = session::connect(store, creates(&command)).await?;
             let outcome = tokio::select! {
-                outcome = with_client(command, store, &client, output) => outcome,
+                outcome = in_mount(command, store, &client, output) => outcome,
                 _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
             };
             let closed = client.close().await;
@@ -99,6 +99,30 @@ fn creates(command: &Command) -> Create {
     match command {
         Command::Put(_) | Command::Mkdir(_) | Command::Load(_) => Create::IfMissing,
         _ => Create::Never,
+    }
+}
+
+/// Runs a command in the mount that the options name; one that is about the store runs anyway.
+async fn in_mount(
+    command: Command,
+    store: &StoreArguments,
+    client: &Client,
+    output: &Output,
+) -> Result<(), Error> {
+    let of_store = matches!(
+        command,
+        Command::Mounts(_)
+            | Command::Sessions(_)
+            | Command::Status(_)
+            | Command::Gc(_)
+            | Command::Fsck(_)
+    );
+    match &store.mount {
+        Some(name) if !of_store => {
+            let client = session::in_mount(client, name).await?;
+            with_client(command, store, &client, output).await
+        }
+        _ => with_client(command, store, client, output).await,
     }
 }
 
@@ -127,6 +151,8 @@ async fn with_client(
         Command::Fsck(_) => fsck::run(client, output).await,
         Command::Restore(arguments) => restore::run(arguments, store, client, output).await,
         Command::Undo(arguments) => undo::run(arguments, store, client, output).await,
+        Command::Mounts(arguments) => mounts::run(arguments, client, output).await,
+        Command::Sessions(arguments) => sessions::run(arguments, client, output).await,
         Command::Quota(arguments) => quota::run(arguments, client, output).await,
         Command::Watch(arguments) => watch::run(arguments, client, output).await,
         Command::Dump(arguments) => dump::run(arguments, client, output).await,

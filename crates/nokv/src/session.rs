@@ -40,6 +40,18 @@ pub(crate) async fn connect_with(
     Ok(client.with_cache(cache))
 }
 
+/// The same client in a mount. **Errors**: `NotFound`.
+pub(crate) async fn in_mount(client: &Client, name: &str) -> Result<Client, Failure> {
+    let mounts = client.mounts().await?;
+    match mounts.iter().find(|mount| mount.name == name) {
+        Some(mount) => Ok(client.with_mount(mount.id)),
+        None => Err(Failure::new(
+            Reason::NotFound,
+            format!("there is no mount {name:?}; `nokv mounts ls` lists those that are there"),
+        )),
+    }
+}
+
 /// Where the objects are and with which credentials.
 ///
 /// **Errors**: `InvalidArgument` for half a key pair; those of reading the secret's file.

@@ -1,7 +1,8 @@
 //! Who asks, in which mount and branch, and as of when.
 
+use crate::failure::invalid;
 use nokv_shard::Durability;
-use nokv_types::{BranchId, MountId, RequestId, TimeNanos, Version};
+use nokv_types::{BranchId, Failure, Generation, MountId, RequestId, TimeNanos, Version};
 
 /// Where and when a read looks.
 ///
@@ -49,6 +50,10 @@ pub struct Context {
     /// [`crate::Options::log`]) returns the first answer and changes nothing; with other
     /// arguments it fails with `RequestReused`.
     pub request: Option<RequestId>,
+    /// Fail with `StaleGeneration` unless the node that the change acts on has a body of this
+    /// generation: what is removed, moved, linked or changed. What is made has none before. A
+    /// change that acts on no single node fails with `InvalidArgument`.
+    pub expect: Option<Generation>,
     /// Owner of what is created.
     pub uid: u32,
     /// Group of what is created.
@@ -67,10 +72,21 @@ impl Context {
             mount,
             branch: BranchId::TRUNK,
             request: None,
+            expect: None,
             uid: 0,
             gid: 0,
             durability: Durability::Synced,
             now,
+        }
+    }
+
+    /// Refuses an expectation where no single node is acted on.
+    pub(crate) fn expects_nothing(&self) -> Result<(), Failure> {
+        match self.expect {
+            None => Ok(()),
+            Some(_) => Err(invalid(
+                "this change acts on no single file, whose generation could be expected",
+            )),
         }
     }
 

@@ -45,7 +45,9 @@ pub use merge::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
 };
 pub use mount::Mount;
-pub use node::{BodyStorage, BodySummary, DirEntry, Node, PAGE_ENTRIES_MAX, Page};
+pub use node::{
+    BodyStorage, BodySummary, DirEntry, NamedNode, NamesPage, Node, PAGE_ENTRIES_MAX, Page,
+};
 pub use objects::{
     BodyPart, Holder, ObjectUse, Reference, ReferenceCursor, ReferencePage, Relocation,
 };

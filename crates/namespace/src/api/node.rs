@@ -1,6 +1,6 @@
 //! What a lookup answers.
 
-use nokv_types::{Attributes, BranchId, Digest, Generation, Name, NodeId, Version};
+use nokv_types::{Attributes, BranchId, Digest, Generation, Name, NodeId, NodeKind, Version};
 
 /// A node as of one version.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +59,32 @@ pub struct Page {
     pub directory: Node,
     /// Its entries.
     pub entries: Vec<DirEntry>,
+    /// The name to continue after; `None` when the directory ends here.
+    pub next: Option<Name>,
+}
+
+/// A name and what it leads to, without attributes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedNode {
+    /// The name in the directory.
+    pub name: Name,
+    /// The branch that it is seen through.
+    pub branch: BranchId,
+    /// The node.
+    pub node: NodeId,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// A part of a directory without attributes.
+///
+/// **Guarantees**: those of [`Page`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamesPage {
+    /// The version that was read.
+    pub version: Version,
+    /// The names.
+    pub names: Vec<NamedNode>,
     /// The name to continue after; `None` when the directory ends here.
     pub next: Option<Name>,
 }

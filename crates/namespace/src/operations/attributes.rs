@@ -39,6 +39,7 @@ impl Namespace {
             let (spot, at) = locate(plan, target, follow)?;
             let mut record = plan.checked_node(spot)?;
             expect_generation(&record, changes.expect, target)?;
+            plan.compare(record.generation, || shown(target))?;
             apply(plan, spot, &mut record, &changes, target)?;
             let counter = match record.is_directory() {
                 true => plan.counter_after(spot)?,

@@ -5,6 +5,7 @@
 //! plan that was overtaken is made again.
 
 use super::attributes::{expect_generation, locate};
+use super::read::shown;
 use crate::failure::invalid;
 use crate::fingerprint::Fingerprint;
 use crate::plan::Plan;
@@ -46,6 +47,7 @@ impl Namespace {
             let (spot, at) = locate(plan, target, follow)?;
             let mut record = checked_file(plan, spot)?;
             expect_generation(&record, edit.expect, target)?;
+            plan.compare(record.generation, || shown(target))?;
             let based_on = record.generation;
             let draft = draft(plan, spot, &record, &edit.edits)?;
             let digest = edit

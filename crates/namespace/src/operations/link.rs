@@ -41,6 +41,7 @@ impl Namespace {
                     format!("{} is a directory; it has one name only", shown(existing)),
                 ));
             }
+            plan.compare(record.generation, || shown(existing))?;
             if record.links >= LINKS_MAX {
                 return Err(Failure::new(
                     Reason::TooLarge,

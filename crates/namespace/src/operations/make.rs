@@ -36,6 +36,7 @@ impl Namespace {
             if parents == Parents::Create
                 && let Some(node) = existing_directory(plan, place)?
             {
+                plan.compare(node.generation, || shown(place.into()))?;
                 return Ok(Changed {
                     version: Version::ZERO,
                     node,
@@ -45,6 +46,7 @@ impl Namespace {
             if plan.checked_entry(directory, &name)?.is_some() {
                 return Err(taken(&shown(place.into())));
             }
+            plan.compare_absent(|| shown(place.into()))?;
             let record = plan.fresh_record(NodeKind::Directory, mode)?;
             let node = plan.add_node(directory, &name, record)?;
             made(plan, node)
@@ -138,6 +140,7 @@ fn add(plan: &mut Plan<'_>, place: Place<'_>, record: NodeRecord) -> Result<Chan
     if plan.checked_entry(directory, &name)?.is_some() {
         return Err(taken(&shown(place.into())));
     }
+    plan.compare_absent(|| shown(place.into()))?;
     let node = plan.add_node(directory, &name, record)?;
     made(plan, node)
 }

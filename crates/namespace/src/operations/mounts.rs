@@ -1,13 +1,15 @@
 //! Mounts: registering and finding them.
 
 use crate::failure::from_shard;
+use crate::fingerprint::Fingerprint;
 use crate::ids;
 use crate::namespace::DEFAULT_MOUNT;
 use crate::plan::choose_shard;
+use crate::records::answer::Answer;
 use crate::records::orphan::{self, OrphanRecord};
 use crate::records::{MountRecord, MountState, NodeRecord, quota, shard, snapshot, system};
 use crate::{Context, Mount, Namespace, Placement};
-use nokv_shard::{Check, Command, Durability, Error, Write};
+use nokv_shard::{Check, Command, Durability, Error, Request, Write};
 use nokv_types::{BranchId, Failure, MountId, NodeId, NodeKind, Reason, ShardId, TimeNanos};
 
 /// Most times that retiring begins anew because a snapshot came.
@@ -52,14 +54,19 @@ impl Namespace {
     /// **Errors**: `AlreadyExists`, `InvalidName`.
     pub fn register_mount(&self, context: &Context, name: &str) -> Result<Mount, Failure> {
         check_name(name)?;
+        context.expects_nothing()?;
+        let request = request(context, "register_mount", name);
         let mut mounts = self.inner.mounts.write();
+        if let Some(mount) = self.first_answer(request, context)? {
+            return Ok(mount);
+        }
         if mounts.iter().any(|mount| mount.name == name) {
             return Err(Failure::new(
                 Reason::AlreadyExists,
                 format!("mount {name:?} exists already"),
             ));
         }
-        let mount = self.new_mount(context, name)?;
+        let mount = self.new_mount(context, name, request)?;
         mounts.push(mount.clone());
         mounts.sort_by_key(|mount| mount.id);
         Ok(mount)
@@ -71,7 +78,12 @@ impl Namespace {
     ///
     /// **Errors**: `NotFound`; `NotPermitted` for the mount `default`; `Conflict` when it is in use
     /// so much that its snapshots come faster than they go.
-    pub fn retire_mount(&self, name: &str) -> Result<Mount, Failure> {
+    pub fn retire_mount(&self, context: &Context, name: &str) -> Result<Mount, Failure> {
+        context.expects_nothing()?;
+        let request = request(context, "retire_mount", name);
+        if let Some(mount) = self.first_answer(request, context)? {
+            return Ok(mount);
+        }
         if name == DEFAULT_MOUNT {
             return Err(Failure::new(
                 Reason::NotPermitted,
@@ -95,10 +107,12 @@ impl Namespace {
             }
             // Paths that are known lead nowhere from now on.
             let _moving = self.inner.paths.moves.begin();
-            let applied = self
-                .shard()
-                .execute(retirement(&mount, self.shard().count()), Durability::Synced);
-            match applied {
+            let retirement = Command {
+                request,
+                answer: mount.encode(),
+                ..retirement(&mount, self.shard().count())
+            };
+            match self.shard().execute(retirement, Durability::Synced) {
                 Ok(_) => {
                     mounts.retain(|other| other.id != mount.id);
                     return Ok(mount);
@@ -114,7 +128,12 @@ impl Namespace {
         ))
     }
 
-    fn new_mount(&self, context: &Context, name: &str) -> Result<Mount, Failure> {
+    fn new_mount(
+        &self,
+        context: &Context,
+        name: &str,
+        request: Option<Request>,
+    ) -> Result<Mount, Failure> {
         let key = system::mounts();
         let (number, check) = match ids::read(self.engine(), &key)? {
             None => (1, Check::Absent(key.clone())),
@@ -150,17 +169,20 @@ impl Namespace {
             Write::Put(MountRecord::name_key(name), MountRecord::encode_id(id)),
             Write::Put(NodeRecord::key(root, BranchId::TRUNK), directory.encode()),
         ]);
+        let mount = Mount {
+            id,
+            name: name.to_string(),
+            root,
+        };
         let command = Command {
+            request,
+            answer: mount.encode(),
             checks: vec![check, Check::Absent(MountRecord::name_key(name))],
             writes,
             ..Command::default()
         };
         match self.shard().execute(command, Durability::Synced) {
-            Ok(_) => Ok(Mount {
-                id,
-                name: name.to_string(),
-                root,
-            }),
+            Ok(_) => Ok(mount),
             Err(Error::CheckFailed { .. }) => Err(Failure::new(
                 Reason::Conflict,
                 "another mount was registered at the same moment; try again",
@@ -201,6 +223,12 @@ fn retirement(mount: &Mount, shards: u16) -> Command {
         writes,
         ..Command::default()
     }
+}
+
+/// The request of a context, for an operation on a mount.
+fn request(context: &Context, operation: &str, name: &str) -> Option<Request> {
+    let fingerprint = Fingerprint::new(operation).bytes(name.as_bytes()).finish();
+    context.request.map(|id| Request { id, fingerprint })
 }
 
 pub(super) fn unknown(name: &str) -> Failure {

@@ -80,6 +80,7 @@ impl Namespace {
             if existing(&reader, directory)?.attributes.kind != NodeKind::Directory {
                 return Err(not_directory(&super::read::shown(target)));
             }
+            plan.compare_absent(|| "a file without a name".to_owned())?;
             let record = plan.fresh_record(NodeKind::File, mode)?;
             let spot = directory.with_node(plan.fresh_id(directory)?);
             plan.add_nameless(spot, record, client)?;

@@ -24,6 +24,7 @@ impl Namespace {
     /// body references); `TooLarge`. Each names the path.
     pub fn publish(&self, context: &Context, publish: Publish) -> Result<Vec<Published>, Failure> {
         check_items(&publish)?;
+        context.expects_nothing()?;
         let fingerprint = match context.request {
             None => 0,
             Some(_) => fingerprint(&publish),

@@ -52,6 +52,7 @@ impl Namespace {
         directory: impl Into<Target<'a>>,
         limits: QuotaLimits,
     ) -> Result<Quota, Failure> {
+        context.expects_nothing()?;
         let target = directory.into();
         let mut fingerprint = Fingerprint::new("set_quota");
         fingerprint.target(target).debug(&limits);
@@ -563,6 +564,7 @@ fn tighten(tightest: &mut Option<Left>, limit: Option<u64>, used: u64) {
 const fn without_request(context: &Context) -> Context {
     Context {
         request: None,
+        expect: None,
         ..*context
     }
 }

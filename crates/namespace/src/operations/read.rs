@@ -4,7 +4,9 @@ use crate::failure::{contradiction, invalid};
 use crate::reader::Reader;
 use crate::spot::{Child, Spot};
 use crate::walk::{End, Source, Walk, missing, not_directory};
-use crate::{DirEntry, Follow, Namespace, Node, PAGE_ENTRIES_MAX, Page, Target, View};
+use crate::{
+    DirEntry, Follow, NamedNode, NamesPage, Namespace, Node, PAGE_ENTRIES_MAX, Page, Target, View,
+};
 use bytes::Bytes;
 use nokv_types::{Body, Failure, Name, NodeKind, Reason};
 
@@ -58,17 +60,7 @@ impl Namespace {
         after: Option<&Name>,
         limit: usize,
     ) -> Result<Page, Failure> {
-        if limit == 0 {
-            return Err(invalid(
-                "a page of no entries never ends; ask for at least one",
-            ));
-        }
-        if limit > PAGE_ENTRIES_MAX {
-            return Err(Failure::new(
-                Reason::TooLarge,
-                format!("a page of {limit} entries is over {PAGE_ENTRIES_MAX}; read several"),
-            ));
-        }
+        check_limit(limit)?;
         let target = directory.into();
         self.read(view, |mut reader, root| {
             let spot = find_spot(&mut reader, root, target, Follow::Yes)?;
@@ -92,6 +84,44 @@ impl Namespace {
                 directory: node,
                 entries,
                 next,
+            })
+        })
+    }
+
+    /// The same without attributes: reads the entries and nothing else.
+    ///
+    /// **Errors**: as [`Self::read_dir_plus`].
+    pub fn read_dir<'a>(
+        &self,
+        view: &View,
+        directory: impl Into<Target<'a>>,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<NamesPage, Failure> {
+        check_limit(limit)?;
+        let target = directory.into();
+        self.read(view, |mut reader, root| {
+            let spot = find_spot(&mut reader, root, target, Follow::Yes)?;
+            let found = reader.node_record(spot)?;
+            let found = found.ok_or_else(|| missing(&format!("node {}", spot.node)))?;
+            if !found.record.is_directory() {
+                return Err(not_directory(&shown(target)));
+            }
+            let mut entries = reader.entries(spot, after, limit + 1)?;
+            let more = entries.len() > limit;
+            entries.truncate(limit);
+            let names = entries.into_iter().map(|(name, child)| NamedNode {
+                name,
+                branch: child.spot.branch,
+                node: child.node(),
+                kind: child.kind,
+            });
+            let names: Vec<_> = names.collect();
+            let last = names.last().filter(|_| more);
+            Ok(NamesPage {
+                version: reader.at,
+                next: last.map(|last| last.name.clone()),
+                names,
             })
         })
     }
@@ -126,6 +156,21 @@ impl Namespace {
         let target = target.into();
         self.read(view, |mut reader, root| body_of(&mut reader, root, target))
     }
+}
+
+fn check_limit(limit: usize) -> Result<(), Failure> {
+    if limit == 0 {
+        return Err(invalid(
+            "a page of no entries never ends; ask for at least one",
+        ));
+    }
+    if limit > PAGE_ENTRIES_MAX {
+        return Err(Failure::new(
+            Reason::TooLarge,
+            format!("a page of {limit} entries is over {PAGE_ENTRIES_MAX}; read several"),
+        ));
+    }
+    Ok(())
 }
 
 fn body_of(

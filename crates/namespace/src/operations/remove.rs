@@ -52,6 +52,7 @@ impl Namespace {
                     plan.release_tree(directory, &entry)?
                 }
             };
+            plan.compare(record.generation, shown)?;
             plan.set_entry(directory, &name, None)?;
             plan.announce(
                 EventKind::Removed,

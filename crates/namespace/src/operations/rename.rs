@@ -77,6 +77,10 @@ impl Namespace {
             let target = plan.checked_entry(to.directory, &to.name)?;
             plan.live_directory(to.directory)?;
             within_a_branch(&from, &source, &to, target.as_ref())?;
+            if plan.context.expect.is_some() {
+                let generation = plan.checked_child(&source)?.generation;
+                plan.compare(generation, || from.shown())?;
+            }
             match mode {
                 RenameMode::Exchange => {
                     let target = target.ok_or_else(|| missing(&to.shown()))?;

@@ -33,6 +33,7 @@ impl Namespace {
             let (spot, at) = locate(plan, target, Follow::No)?;
             let mut record = plan.checked_node(spot)?;
             expect(&record, new, target)?;
+            plan.compare(record.generation, || shown(target))?;
             plan.bury(spot, &record);
             plan.adopt(spot, &mut record, new.body.clone())?;
             put_times(plan, &mut record, new);

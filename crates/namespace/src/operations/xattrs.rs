@@ -83,6 +83,7 @@ impl Namespace {
         self.mutate(context, fingerprint.finish(), |plan| {
             let (spot, at) = locate(plan, target, follow)?;
             let mut record = plan.checked_node(spot)?;
+            plan.compare(record.generation, || shown(target))?;
             apply(plan, spot, &mut record, name, &change, &shown(target))?;
             record.ctime = plan.context.now;
             changed(plan, spot, record, at)

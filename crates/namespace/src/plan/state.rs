@@ -14,7 +14,7 @@ use crate::{Context, Parents};
 use bytes::Bytes;
 use nokv_shard::{Add, Check, Shards, Write};
 use nokv_types::{
-    BlockId, BranchId, ClientId, Failure, Name, Reason, SessionId, TimeNanos, Version,
+    BlockId, BranchId, ClientId, Failure, Generation, Name, Reason, SessionId, TimeNanos, Version,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
@@ -98,6 +98,8 @@ pub(crate) struct Plan<'a> {
     /// Nodes that may go: nobody opens them until this is dropped, after the command.
     pub(super) going: Going<'a>,
     pub(super) nameless: Nameless,
+    /// What the context expects was compared.
+    compared: bool,
 }
 
 /// What a plan does to nodes without a name.
@@ -148,6 +150,47 @@ impl<'a> Plan<'a> {
             unpinned: None,
             going,
             nameless: Nameless::default(),
+            compared: false,
+        }
+    }
+
+    /// Demands that the node that the change acts on, read checked, has the generation that the
+    /// context expects.
+    pub(crate) fn compare(
+        &mut self,
+        generation: Generation,
+        shown: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        self.compared = true;
+        match self.context.expect {
+            Some(expected) if expected != generation => Err(Failure::new(
+                Reason::StaleGeneration,
+                format!("{} has generation {generation}, not {expected}", shown()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same where nothing is yet.
+    pub(crate) fn compare_absent(&mut self, shown: impl FnOnce() -> String) -> Result<(), Failure> {
+        self.compared = true;
+        match self.context.expect {
+            None => Ok(()),
+            Some(expected) => Err(Failure::new(
+                Reason::StaleGeneration,
+                format!(
+                    "{} does not exist, and has no generation {expected}",
+                    shown()
+                ),
+            )),
+        }
+    }
+
+    /// Refuses an expectation that nothing was compared with.
+    pub(crate) fn was_compared(&self) -> Result<(), Failure> {
+        match self.compared {
+            true => Ok(()),
+            false => self.context.expects_nothing(),
         }
     }
 

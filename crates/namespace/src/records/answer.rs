@@ -6,6 +6,7 @@
 
 use super::node::{decode_kind, encode_kind};
 use super::{FORMAT, snapshot};
+use crate::Mount;
 use crate::operations::Begun;
 use crate::{
     BodyStorage, BodySummary, Changed, Edited, Node, Published, Quota, QuotaLimits, QuotaState,
@@ -14,7 +15,8 @@ use crate::{
 use bytes::Bytes;
 use nokv_shard::codec::{Decoder, Encoder, Malformed};
 use nokv_types::{
-    Attributes, BranchId, Digest, Generation, NodeId, NsPath, SnapshotName, TimeNanos, Version,
+    Attributes, BranchId, Digest, Generation, MountId, NodeId, NsPath, SnapshotName, TimeNanos,
+    Version,
 };
 
 /// An answer that can be kept.
@@ -184,6 +186,25 @@ impl Answer for Quota {
             usage,
             state,
         })
+    }
+
+    fn stamp(&mut self, _version: Version) {}
+}
+
+impl Answer for Mount {
+    fn encode(&self) -> Bytes {
+        let mut encoder = Encoder::new(FORMAT);
+        encoder.u32(self.id.get()).u64(self.root.as_u64());
+        encoder.bytes(self.name.as_bytes()).finish()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut decoder = Decoder::new(bytes, FORMAT)?;
+        let id = MountId::new(u32::from_be_bytes(decoder.fixed("mount")?));
+        let root = NodeId::from_u64(decoder.u64("root")?);
+        let name = String::from_utf8(decoder.bytes("name")?.to_vec());
+        let name = name.map_err(|flaw| decoder.malformed("UTF-8", flaw))?;
+        Ok(Self { id, name, root })
     }
 
     fn stamp(&mut self, _version: Version) {}

@@ -38,7 +38,10 @@ fn refuses_everything(store: &Store, mount: &Mount, new: NewSnapshot, at: Versio
     let view = View::latest(mount.id);
     let changes = SetAttributes::default();
     assert_eq!(reason(namespace.mount("team")), Reason::NotFound);
-    assert_eq!(reason(namespace.retire_mount("team")), Reason::NotFound);
+    assert_eq!(
+        reason(namespace.retire_mount(&store.context(), "team")),
+        Reason::NotFound
+    );
     assert_eq!(reason(store.mkdir_on(mount, "/x")), Reason::NotFound);
     let read = namespace.lookup(&view, &path("/a"), Follow::No);
     assert_eq!(reason(read), Reason::NotFound);
@@ -93,7 +96,12 @@ fn a_retired_mount_refuses_everything_and_leaves_nothing() {
     let taken = namespace
         .create_snapshot(&store.in_mount(&mount), &path("/"), new.clone())
         .expect("taken");
-    assert_eq!(namespace.retire_mount("team").expect("retired"), mount);
+    assert_eq!(
+        namespace
+            .retire_mount(&store.context(), "team")
+            .expect("retired"),
+        mount
+    );
 
     refuses_everything(&store, &mount, new, taken.at);
     store.collect_all();
@@ -130,11 +138,11 @@ impl Store {
 fn the_default_mount_stays() {
     let store = Store::new();
     assert_eq!(
-        reason(store.namespace.retire_mount("default")),
+        reason(store.namespace.retire_mount(&store.context(), "default")),
         Reason::NotPermitted
     );
     assert_eq!(
-        reason(store.namespace.retire_mount("none")),
+        reason(store.namespace.retire_mount(&store.context(), "none")),
         Reason::NotFound
     );
 }
@@ -178,7 +186,10 @@ fn trap_a_mount_retired_under_writers_and_watchers_changes_no_more() {
                 .changes(mount.id, Scope::Mount, store.namespace.read_version(), 1)
                 .is_err()
             {}
-            store.namespace.retire_mount("busy").expect("retired");
+            store
+                .namespace
+                .retire_mount(&store.context(), "busy")
+                .expect("retired");
             retired.store(true, SeqCst);
         });
         store.collect_all();

@@ -194,7 +194,7 @@ fn shards_are_added_while_the_store_is_used() {
     assert_eq!(more, Err(Reason::InvalidArgument));
     for count in [2, 3, 7] {
         namespace
-            .retire_mount(&format!("m{count}"))
+            .retire_mount(&store.context(), &format!("m{count}"))
             .expect("retired");
     }
     while namespace.reclaim(100).expect("reclaims").more {}

@@ -11,6 +11,7 @@
 //! - [`commands`]: what each command answers, as text and as JSON.
 //! - [`dumps`]: trees into files and back.
 //! - [`snapshots`]: the past, by name, by version, by time.
+//! - [`mounts`]: several namespaces in one store.
 //! - [`quotas`]: limits, met and shown.
 //! - [`watch`]: each change once, in order, across kills.
 //! - [`undo`]: what was removed or changed, brought back.
@@ -34,6 +35,7 @@ mod dumps;
 mod grpc;
 mod help;
 mod kill;
+mod mounts;
 mod program;
 mod quotas;
 mod random;

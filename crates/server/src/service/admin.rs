@@ -86,8 +86,9 @@ pub(super) async fn collect(inner: &Inner, ask: v1::CollectRequest) -> Result<An
     }))
 }
 
-pub(super) fn retire_mount(inner: &Inner, ask: &v1::RetireMountRequest) -> Result<Answer, Failure> {
-    let retired = inner.namespace.retire_mount(&ask.name)?;
+pub(super) fn retire_mount(inner: &Inner, ask: v1::RetireMountRequest) -> Result<Answer, Failure> {
+    let context = changes::context(inner, ask.context)?;
+    let retired = inner.namespace.retire_mount(&context, &ask.name)?;
     inner.hub.close(retired.id);
     Ok(Answer::RetireMount(v1::RetireMountResponse {
         mount: Some(mount(&retired)),

@@ -1,7 +1,7 @@
 //! From a request to its answer: which lane, which deadline, which sync.
 //!
-//! Invariant: one table ([`lane`], [`Service::run_inline`], [`Service::run_waiting`]) names every
-//! method once in each; the compiler refuses a method without its row.
+//! Invariant: one table ([`Service::run_inline`], [`run_of_clients`], [`Service::run_waiting`])
+//! names every method once. A method that [`lane`] does not name is worked on by a thread for it.
 
 use super::store::{Inner, Service};
 use super::{
@@ -175,6 +175,8 @@ impl Service {
             Method::Lookup(ask) => reads::lookup(inner, ask),
             Method::ReadDir(ask) => reads::read_dir(inner, ask),
             Method::ReadLink(ask) => reads::read_link(inner, ask),
+            Method::ReadNames(ask) => reads::read_names(inner, ask),
+            Method::ReadVersion(_) => Ok(reads::read_version(inner)),
             Method::Usage(ask) => reads::usage(inner, ask),
             Method::ReadPlan(ask) => reads::read_plan(inner, ask, caller),
             Method::MakeDir(ask) => changes::make_dir(inner, ask),
@@ -201,7 +203,7 @@ impl Service {
             Method::RenewSnapshot(ask) => snapshots::renew(inner, ask),
             Method::RemoveSnapshot(ask) => snapshots::remove(inner, ask),
             Method::ListSnapshots(ask) => snapshots::list(inner, ask),
-            Method::RetireMount(ask) => admin::retire_mount(inner, &ask),
+            Method::RetireMount(ask) => admin::retire_mount(inner, ask),
             Method::Check(_) => admin::check(inner),
             Method::SetQuota(ask) => quotas::set(inner, ask),
             Method::RemoveQuota(ask) => quotas::remove(inner, ask),
@@ -220,22 +222,7 @@ impl Service {
             Method::Dump(ask) => dump::dump(inner, ask),
             Method::Load(ask) => dump::load(inner, ask),
             Method::FinishLoad(ask) => dump::finish_load(inner, ask),
-            Method::OpenClient(ask) => clients::open(inner, ask),
-            Method::RenewClient(ask) => clients::renew(inner, ask),
-            Method::CloseClient(ask) => clients::close(inner, ask),
-            Method::AnnounceClient(ask) => clients::announce(inner, ask),
-            Method::ListClients(_) => Ok(clients::list(inner)),
-            Method::OpenNode(ask) => clients::open_node(inner, ask),
-            Method::CloseNode(ask) => clients::close_node(inner, ask),
-            Method::MakeUnnamed(ask) => clients::make_unnamed(inner, ask),
-            Method::Unlock(ask) => clients::unlock(inner, ask),
-            Method::TestLock(ask) => clients::test_lock(inner, ask),
-            Method::GiveUpLock(ask) => clients::give_up_lock(inner, ask),
-            Method::PutBlock(_)
-            | Method::GetBlock(_)
-            | Method::Collect(_)
-            | Method::Watch(_)
-            | Method::Lock(_) => Err(internal()),
+            other => run_of_clients(inner, other),
         }
     }
 
@@ -273,9 +260,12 @@ impl Arrived {
         match &self.method {
             Method::PutBlock(put) => put.data.len(),
             Method::GetBlock(get) => get.length as usize,
-            Method::ReadDir(read) => reads::page_limit(read.limit) * NODE_BYTES,
             Method::Dump(ask) => dump::dump_bytes(ask.bytes),
             Method::Load(ask) => ask.nodes.len(),
+            Method::ReadDir(v1::ReadDirRequest { limit, .. })
+            | Method::ReadNames(v1::ReadNamesRequest { limit, .. }) => {
+                reads::page_limit(*limit) * NODE_BYTES
+            }
             Method::ReadPlan(plan) => plan.targets.len() * NODE_BYTES,
             Method::Diff(_) | Method::Merge(_) => nokv_proto::FRAME_BYTES_MAX / 2,
             Method::Publish(publish) => publish.items.len() * NODE_BYTES,
@@ -324,6 +314,7 @@ fn lane(method: &Method) -> Lane {
     match method {
         Method::Lookup(_)
         | Method::ReadLink(_)
+        | Method::ReadVersion(_)
         | Method::Status(_)
         | Method::ListMounts(_)
         | Method::MakeDir(_)
@@ -347,7 +338,10 @@ fn lane(method: &Method) -> Lane {
         | Method::GiveUpLock(_)
         | Method::GetQuota(_)
         | Method::Room(_) => Lane::Inline,
-        Method::ReadDir(ask) => inline_if((1..=INLINE_ENTRIES_MAX).contains(&ask.limit)),
+        Method::ReadDir(v1::ReadDirRequest { limit, .. })
+        | Method::ReadNames(v1::ReadNamesRequest { limit, .. }) => {
+            inline_if((1..=INLINE_ENTRIES_MAX).contains(limit))
+        }
         Method::ReadPlan(ask) => inline_if(ask.targets.len() <= INLINE_ITEMS_MAX),
         Method::Publish(ask) => inline_if(ask.items.len() <= INLINE_ITEMS_MAX),
         Method::EditBody(ask) => inline_if(ask.edits.len() <= INLINE_ITEMS_MAX),
@@ -370,6 +364,24 @@ pub(super) fn guarded(
         tracing::error!(?caller, "a request handler panicked");
         Err(internal())
     })
+}
+
+/// The same for client sessions; a method that waits, or has no row, is a bug.
+fn run_of_clients(inner: &Inner, method: Method) -> Result<Answer, Failure> {
+    match method {
+        Method::OpenClient(ask) => clients::open(inner, ask),
+        Method::RenewClient(ask) => clients::renew(inner, ask),
+        Method::CloseClient(ask) => clients::close(inner, ask),
+        Method::AnnounceClient(ask) => clients::announce(inner, ask),
+        Method::ListClients(_) => Ok(clients::list(inner)),
+        Method::OpenNode(ask) => clients::open_node(inner, ask),
+        Method::CloseNode(ask) => clients::close_node(inner, ask),
+        Method::MakeUnnamed(ask) => clients::make_unnamed(inner, ask),
+        Method::Unlock(ask) => clients::unlock(inner, ask),
+        Method::TestLock(ask) => clients::test_lock(inner, ask),
+        Method::GiveUpLock(ask) => clients::give_up_lock(inner, ask),
+        _ => Err(internal()),
+    }
 }
 
 fn respond(result: Result<Answer, Failure>) -> v1::Response {

@@ -26,6 +26,8 @@ mod edits;
 mod leases;
 mod maintenance;
 pub(crate) mod marker;
+#[cfg(test)]
+mod mutations_test;
 mod nodes;
 mod quotas;
 mod reads;

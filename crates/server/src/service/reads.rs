@@ -54,6 +54,25 @@ pub(super) fn read_dir(inner: &Inner, ask: v1::ReadDirRequest) -> Result<Answer,
     Ok(Answer::ReadDir(wire::page_to_wire(&page)))
 }
 
+pub(super) fn read_names(inner: &Inner, ask: v1::ReadNamesRequest) -> Result<Answer, Failure> {
+    let target = wire::target("target", ask.target)?;
+    let after = match ask.after.is_empty() {
+        true => None,
+        false => Some(name_from_wire(ask.after)?),
+    };
+    let view = view(inner, ask.view)?;
+    let limit = page_limit(ask.limit);
+    let page = inner
+        .namespace
+        .read_dir(&view, &target, after.as_ref(), limit)?;
+    Ok(Answer::ReadNames(wire::names_page_to_wire(&page)))
+}
+
+pub(super) fn read_version(inner: &Inner) -> Answer {
+    let version = inner.namespace.read_version().as_u64();
+    Answer::ReadVersion(v1::ReadVersionResponse { version })
+}
+
 pub(super) fn read_link(inner: &Inner, ask: v1::ReadLinkRequest) -> Result<Answer, Failure> {
     let link = wire::target("target", ask.target)?;
     let target = inner.namespace.read_link(&view(inner, ask.view)?, &link)?;

@@ -48,6 +48,7 @@ pub fn context_to_wire(context: &Context) -> v1::Context {
         request_id: context
             .request
             .map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes())),
+        expect_generation: context.expect.map(Generation::get),
         uid: context.uid,
         gid: context.gid,
         durability: durability_to_wire(context.durability).into(),
@@ -66,6 +67,7 @@ pub fn context(message: Option<v1::Context>, now: TimeNanos) -> Result<Context, 
         mount: MountId::new(message.mount),
         branch: BranchId::new(message.branch),
         request: optional_request_id("context.request_id", &message.request_id)?,
+        expect: message.expect_generation.map(Generation::new),
         uid: message.uid,
         gid: message.gid,
         durability,

@@ -17,6 +17,7 @@ mod diff;
 mod dump;
 mod edit;
 mod merge;
+mod names;
 mod node;
 mod publish;
 mod quota;
@@ -43,6 +44,7 @@ pub(crate) use dump::names;
 pub use dump::{dump_page, dump_page_to_wire, load, load_to_wire, loaded, loaded_to_wire};
 pub use edit::{edit_body, edit_body_to_wire, edited, edited_to_wire};
 pub use merge::{merge_run, merged, merged_to_wire, on_conflict, on_conflict_to_wire};
+pub use names::{names_page, names_page_to_wire};
 pub use node::{entry, entry_to_wire, node, node_to_wire, page, page_to_wire};
 pub use publish::{publish, publish_to_wire, published, published_to_wire};
 pub use quota::{

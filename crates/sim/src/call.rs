@@ -257,7 +257,7 @@ impl Call {
                 Ok(Answer::default())
             }
             Self::RetireMount => {
-                namespace.retire_mount(OTHER_MOUNT)?;
+                namespace.retire_mount(context, OTHER_MOUNT)?;
                 Ok(Answer::default())
             }
             _ => self.run_on_trees(namespace, context),

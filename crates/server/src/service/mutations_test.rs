@@ -288,9 +288,9 @@ async fn call(service: &Service, method: Method) -> Result<Answer, Failure> {
 
 /// The version of the newest command.
 async fn version(service: &Service) -> u64 {
-    match call(service, Method::Status(v1::StatusRequest {})).await {
-        Ok(Answer::Status(status)) => status.last_version,
-        other => panic!("no status: {other:?}"),
+    match call(service, Method::ReadVersion(v1::ReadVersionRequest {})).await {
+        Ok(Answer::ReadVersion(read)) => read.version,
+        other => panic!("no version: {other:?}"),
     }
 }
 

@@ -9,7 +9,7 @@ use nokv_namespace::{
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
 use nokv_proto::{FromWire, failure_from_wire, present};
 use nokv_server::wire;
-use nokv_types::{Body, Failure, MountId, Name, NodeId, NsPath, SessionId, Version};
+use nokv_types::{Body, Failure, MountId, Name, NodeId, NsPath, RequestId, SessionId, Version};
 
 /// Entries of a page when a whole directory is read.
 const PAGE_ENTRIES: usize = 4_096;
@@ -350,8 +350,24 @@ impl Client {
     /// Makes all items visible, or none. **Errors**: those of
     /// [`nokv_namespace::Namespace::publish`].
     pub async fn publish(&self, publish: Publish) -> Result<Vec<Published>, Failure> {
+        self.publish_as(publish, None).await
+    }
+
+    /// The same under an id of the caller: sent again with the same content, it is answered as the
+    /// first time and changes nothing.
+    ///
+    /// **Errors**: as [`Client::publish`]; `RequestReused` for another content.
+    pub async fn publish_as(
+        &self,
+        publish: Publish,
+        request: Option<RequestId>,
+    ) -> Result<Vec<Published>, Failure> {
         let mut ask = wire::publish_to_wire(&publish);
-        ask.context = Some(self.context());
+        let mut context = self.context();
+        if let Some(request) = request {
+            context.request_id = Bytes::copy_from_slice(request.as_bytes());
+        }
+        ask.context = Some(context);
         let paths = publish.items.into_iter().map(|item| item.path).collect();
         let answer = self
             .shared

@@ -28,6 +28,7 @@ mod link;
 mod live;
 mod nodes;
 mod pieces;
+mod publish;
 mod quotas;
 mod remote;
 mod restore;
@@ -74,6 +75,7 @@ pub use nokv_object::{
 pub use nokv_object::{OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use pieces::PieceOf;
+pub use publish::{PublishExpect, PublishOptions, PublishReport};
 pub use restore::CommandAnswer;
 pub use session::UploadSession;
 pub use status::{Checked, Status};

@@ -2,7 +2,8 @@
 //!
 //! Invariants: it is renewed as long as this lives; when this is dropped without
 //! [`UploadSession::close`] (an error, Ctrl-C) it is closed in the background, which
-//! [`Client::close`] waits for, and expires at the latest. It is closed only when no upload is
+//! [`Client::close`] waits for, and expires at the latest; one that is to be resumed stays open
+//! until it expires. It is closed only when no upload is
 //! under way: what arrived after the sweep that follows would stay for ever.
 
 use crate::Client;
@@ -17,8 +18,8 @@ use tokio::task::JoinHandle;
 /// Life of a session unless renewed: a client that is cut off leaves its blocks to the collector
 /// after it.
 const TTL_MS: u32 = 300_000;
-/// Between two renewals: two may fail before it is too late.
-const RENEW_PAUSE: Duration = Duration::from_millis(TTL_MS as u64 / 3);
+/// Renewals in the life of a session: two may fail before it is too late.
+const RENEWALS_PER_TTL: u64 = 3;
 
 /// For uploads under way, when a session ends before them: an object store that does not answer
 /// holds nobody up longer.
@@ -30,29 +31,61 @@ pub struct UploadSession {
     id: SessionId,
     renewal: JoinHandle<()>,
     uploader: Option<Uploader>,
-    is_closed: bool,
+    at_drop: AtDrop,
+}
+
+/// What becomes of a session that was not closed when it is dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum AtDrop {
+    /// It is closed in the background.
+    Close,
+    /// It stays open until it expires; also when it was closed already.
+    Leave,
 }
 
 impl UploadSession {
     /// Opens a session. **Errors**: those of every call.
     pub async fn open(client: &Client) -> Result<Self, Failure> {
         let id = client.open_session(TTL_MS).await?.id;
+        Ok(Self::keep(client, id, TTL_MS, AtDrop::Close))
+    }
+
+    /// Opens a session that stays open for so long when this is dropped, to be resumed.
+    pub(crate) async fn open_for(client: &Client, ttl_ms: u32) -> Result<Self, Failure> {
+        let id = client.open_session(ttl_ms).await?.id;
+        Ok(Self::keep(client, id, ttl_ms, AtDrop::Leave))
+    }
+
+    /// Takes up a session that [`Self::open_for`] opened, in this process or another.
+    ///
+    /// **Errors**: `SessionExpired`.
+    pub(crate) async fn resume(
+        client: &Client,
+        id: SessionId,
+        ttl_ms: u32,
+    ) -> Result<Self, Failure> {
+        client.renew_session(id, ttl_ms).await?;
+        Ok(Self::keep(client, id, ttl_ms, AtDrop::Leave))
+    }
+
+    fn keep(client: &Client, id: SessionId, ttl_ms: u32, at_drop: AtDrop) -> Self {
         let renewed = client.clone();
+        let pause = Duration::from_millis(u64::from(ttl_ms) / RENEWALS_PER_TTL);
         let renewal = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(RENEW_PAUSE).await;
-                if let Err(failure) = renewed.renew_session(id, TTL_MS).await {
+                tokio::time::sleep(pause).await;
+                if let Err(failure) = renewed.renew_session(id, ttl_ms).await {
                     tracing::warn!(session_id = id.get(), %failure, "could not renew an upload session");
                 }
             }
         });
-        Ok(Self {
+        Self {
             client: client.clone(),
             id,
             renewal,
             uploader: None,
-            is_closed: false,
-        })
+            at_drop,
+        }
     }
 
     /// Its id: what a publish of its blocks names.
@@ -87,7 +120,7 @@ impl UploadSession {
 
     /// Ends the session. A failure costs only that it ends later, by itself.
     pub async fn close(mut self) {
-        self.is_closed = true;
+        self.at_drop = AtDrop::Leave;
         let uploader = self.uploader.take();
         end(&self.client, self.id, uploader).await;
     }
@@ -121,7 +154,7 @@ async fn end(client: &Client, id: SessionId, uploader: Option<Uploader>) {
 impl Drop for UploadSession {
     fn drop(&mut self) {
         self.renewal.abort();
-        if self.is_closed {
+        if self.at_drop == AtDrop::Leave {
             return;
         }
         let (client, id) = (self.client.clone(), self.id);

@@ -2,6 +2,7 @@
 //!
 //! Each command has its own arguments, examples and code in `commands/`.
 
+use crate::commands::publish;
 use crate::commands::{
     admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
     merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
@@ -275,6 +276,8 @@ pub(crate) enum Command {
     /// Publish files and directories
     #[command(visible_alias = "put-artifact")]
     Put(put::Arguments),
+    /// Make a file or directory visible at once, all or nothing, and move a pointer to it
+    Publish(publish::Arguments),
     /// Get files and directories back
     Get(get::Arguments),
     /// Write files to standard output

@@ -5,6 +5,7 @@
 //! once.
 
 use crate::arguments::{Arguments, Command, StoreArguments};
+use crate::commands::publish;
 use crate::commands::{
     admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
     merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
@@ -97,7 +98,9 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
 /// would be about a store that nobody has.
 fn creates(command: &Command) -> Create {
     match command {
-        Command::Put(_) | Command::Mkdir(_) | Command::Load(_) => Create::IfMissing,
+        Command::Put(_) | Command::Publish(_) | Command::Mkdir(_) | Command::Load(_) => {
+            Create::IfMissing
+        }
         _ => Create::Never,
     }
 }
@@ -134,6 +137,7 @@ async fn with_client(
 ) -> Result<(), Error> {
     match command {
         Command::Put(arguments) => put::run(arguments, client, output).await,
+        Command::Publish(arguments) => publish::run(arguments, client, output).await,
         Command::Get(arguments) => get::run(arguments, client, output).await,
         Command::Cat(arguments) => cat::run(arguments, client, output).await,
         Command::Ls(arguments) => ls::run(arguments, client, output).await,

@@ -6,7 +6,8 @@
 use nokv_types::Digest;
 
 /// The CRC-32C (Castagnoli; "iSCSI" in the catalogue) of some bytes.
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+#[must_use]
+pub fn crc32c(bytes: &[u8]) -> u32 {
     let wide = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
     u32::try_from(wide).expect("a CRC-32 has 32 bits")
 }

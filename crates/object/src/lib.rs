@@ -31,6 +31,7 @@ pub use cache::{
     BlockCache, CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheDirectory, CacheOptions,
     CacheStats, CachedEntry, CachedStore, DamagedEntry, Evictions, OnDamage,
 };
+pub use checksum::crc32c;
 pub use collect::{
     CollectOptions, Collector, CompactOptions, LATE_GRACE_MS_DEFAULT, Orphans, RESERVED_SESSION,
     Report,

@@ -16,26 +16,30 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
 /// Entries that the walk is ahead of the uploads.
-pub(super) const AHEAD_ENTRIES_MAX: usize = 4_096;
+pub(crate) const AHEAD_ENTRIES_MAX: usize = 4_096;
 
 /// One thing that the walk found.
 #[derive(Clone, Debug)]
-pub(super) struct LocalEntry {
+pub(crate) struct LocalEntry {
     /// Where it is.
-    pub(super) local: PathBuf,
+    pub(crate) local: PathBuf,
     /// Where it goes.
-    pub(super) path: NsPath,
+    pub(crate) path: NsPath,
     /// Permission bits.
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
     /// Last change.
-    pub(super) mtime: TimeNanos,
+    pub(crate) mtime: TimeNanos,
+    /// Last change of the inode.
+    pub(crate) ctime: TimeNanos,
+    /// The inode.
+    pub(crate) inode: u64,
     /// What it is.
-    pub(super) what: What,
+    pub(crate) what: What,
 }
 
 /// What an entry is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     /// A directory, before what is in it.
     Directory,
     /// The same, after what is in it.
@@ -48,7 +52,7 @@ pub(super) enum What {
 
 /// What goes through the channel.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// To be published.
     Entry(LocalEntry),
     /// Left out.
@@ -60,7 +64,7 @@ struct Gone;
 
 /// Walks `roots`, each a local path and where it goes, into the channel. A root that can't be read
 /// is the last item.
-pub(super) fn walk_local(
+pub(crate) fn walk_local(
     roots: Vec<(PathBuf, NsPath)>,
     sender: &mpsc::Sender<Result<Found, Failure>>,
 ) {
@@ -87,15 +91,16 @@ fn visit(
 ) -> Result<(), Gone> {
     let kind = metadata.file_type();
     let mode = metadata.mode() & 0o7777;
-    let nanos = metadata
-        .mtime()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(metadata.mtime_nsec());
+    let nanos = |seconds: i64, rest| {
+        TimeNanos::new(seconds.saturating_mul(1_000_000_000).saturating_add(rest))
+    };
     let entry = |what| LocalEntry {
         local: local.clone(),
         path: path.clone(),
         mode,
-        mtime: TimeNanos::new(nanos),
+        mtime: nanos(metadata.mtime(), metadata.mtime_nsec()),
+        ctime: nanos(metadata.ctime(), metadata.ctime_nsec()),
+        inode: metadata.ino(),
         what,
     };
     if kind.is_file() {
@@ -159,7 +164,7 @@ fn skip(
 }
 
 /// A failure of the operating system on a local path, with what to do about it.
-pub(super) fn local_failure(action: &str, path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn local_failure(action: &str, path: &Path, error: &io::Error) -> Failure {
     let (reason, advice) = match error.kind() {
         io::ErrorKind::NotFound => (Reason::NotFound, "; check the local path"),
         io::ErrorKind::PermissionDenied => (Reason::PermissionDenied, "; change its mode or owner"),

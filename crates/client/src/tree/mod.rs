@@ -9,6 +9,9 @@ mod local_walk;
 mod options;
 mod put;
 
+pub(crate) use local_walk::{
+    AHEAD_ENTRIES_MAX, Found, LocalEntry, What, local_failure, walk_local,
+};
 pub use options::{
     Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,
     PutReport, Skipped, WriteOptions,

@@ -6,5 +6,6 @@ mod handles;
 mod live;
 mod objects;
 mod pieces;
+mod publish;
 mod store;
 mod trees;

@@ -23,6 +23,7 @@ pub(crate) mod mkdir;
 pub(crate) mod mount;
 pub(crate) mod mounts;
 pub(crate) mod mv;
+pub(crate) mod publish;
 pub(crate) mod put;
 pub(crate) mod quota;
 pub(crate) mod restore;

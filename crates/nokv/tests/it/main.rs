@@ -37,6 +37,7 @@ mod help;
 mod kill;
 mod mounts;
 mod program;
+mod publish;
 mod quotas;
 mod random;
 mod round_trip;

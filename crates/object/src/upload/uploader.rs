@@ -121,6 +121,13 @@ impl Uploader {
         })
     }
 
+    /// Numbers the objects from here on instead of from 0: for a session in which an earlier
+    /// uploader has used the numbers below. To be called before anything is uploaded.
+    pub fn number_from(&self, sequence: u32) {
+        let next = &self.inner.sequence_next;
+        next.fetch_max(u64::from(sequence), Ordering::Relaxed);
+    }
+
     /// Begins no further PUT and waits for those under way. After it the session may be closed.
     /// Idempotent.
     pub async fn stop(&self) {

@@ -236,6 +236,32 @@ proptest! {
     }
 
     #[test]
+    fn client_sessions_and_nodes_without_a_name(
+        ttl_ms: u64,
+        label in "[a-zü ]{0,40}",
+        client: u64,
+        unnamed: bool,
+        mount: u32,
+        node in node_id(),
+        branch: u32,
+    ) {
+        let record = client::ClientRecord { ttl_ms, label };
+        check(&record, &record.encode(), client::ClientRecord::decode);
+        let client = nokv_types::ClientId::new(client);
+        prop_assert_eq!(client::client(client::key(client).bytes()), Ok(client));
+        let origin = match unnamed {
+            true => nameless::Origin::Unnamed,
+            false => nameless::Origin::Unlinked,
+        };
+        let record = nameless::NamelessRecord { origin, mount: MountId::new(mount) };
+        check(&record, &record.encode(), nameless::NamelessRecord::decode);
+        let branch = BranchId::new(branch);
+        let key = nameless::key(node, branch);
+        prop_assert_eq!(nameless::node(key.bytes()), Ok((node, branch)));
+        prop_assert_eq!(shard_of(&key), node.shard());
+    }
+
+    #[test]
     fn nodes_and_entries(record in node_record(), branch: u32, node in node_id()) {
         check(&record, &record.encode(), NodeRecord::decode);
         let entry = EntryRecord { kind: record.kind, branch: BranchId::new(branch), node };

@@ -360,3 +360,61 @@ fn a_file_of_a_branch_survives_its_unlinking_there() {
     made.expect("goes on");
     is_whole(&store);
 }
+
+#[test]
+fn no_open_falls_between_looking_and_unlinking() {
+    let store = Store::new();
+    let client = session(&store);
+    for round in 0..300 {
+        let text = format!("/f{round}");
+        let node = store.put(&text, b"body").expect("puts").id;
+        let start = std::sync::Barrier::new(2);
+        let opened = std::thread::scope(|scope| {
+            let opener = scope.spawn(|| {
+                start.wait();
+                let asker = Asker::of(client);
+                store
+                    .namespace
+                    .open_node(&store.view(), node, Follow::No, asker)
+            });
+            start.wait();
+            remove(&store, &text);
+            opener.join().expect("no panic")
+        });
+        match opened {
+            Ok(_) => {
+                assert_eq!(read(&store, node), b"body", "round {round}");
+                close(&store, client, node);
+            }
+            Err(failure) => assert_eq!(failure.reason(), Reason::NotFound),
+        }
+        assert_eq!(reason(by_id(&store, node)), Reason::NotFound);
+    }
+    is_whole(&store);
+}
+
+#[test]
+fn no_close_falls_between_unlinking_and_keeping() {
+    let store = Store::new();
+    let client = session(&store);
+    for round in 0..300 {
+        let text = format!("/f{round}");
+        store.put(&text, b"body").expect("puts");
+        let node = open(&store, client, &text).id;
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                close(&store, client, node);
+            });
+            start.wait();
+            remove(&store, &text);
+        });
+        assert_eq!(
+            reason(by_id(&store, node)),
+            Reason::NotFound,
+            "round {round}"
+        );
+    }
+    is_whole(&store);
+}

@@ -13,6 +13,7 @@ use crate::errno;
 use crate::file::{Files, Stagings, Uploads};
 use crate::handles::{Handles, OpenFile};
 use crate::inode::{Age, Inode, Inodes};
+use crate::locks::Locks;
 use crate::nodes::FactTable;
 use crate::notices::Notices;
 use crate::options::{MountAccess, MountOptions};
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) notices: Notices,
     pub(crate) control: Control,
     pub(crate) facts: FactTable,
+    pub(crate) locks: Locks,
     pub(crate) stats: Stats,
     /// Whether something was acknowledged since the last sync.
     unsynced: AtomicBool,
@@ -95,6 +97,7 @@ impl Core {
             notices: Notices::new(),
             control: Control::new(),
             facts: FactTable::new(),
+            locks: Locks::new(),
             stats: Stats::new(),
             unsynced: AtomicBool::new(false),
         }

@@ -11,7 +11,7 @@ use crate::options::MountAccess;
 use bytes::Bytes;
 use fuser::{Errno, INodeNo};
 use nokv_client::{Client, Follow, Node, SetAttributes, Target};
-use nokv_types::{NodeKind, Reason};
+use nokv_types::{BranchId, NodeId, NodeKind, Reason};
 use std::sync::Arc;
 
 /// Largest file: what offsets of the kernel can tell.
@@ -22,6 +22,18 @@ const COPY_BYTES: u64 = 1 << 20;
 const KEEP_SIZE: i32 = 1;
 const PUNCH_HOLE: i32 = 2;
 const ZERO_RANGE: i32 = 16;
+
+/// The branch and node of an inode of the live tree.
+pub(crate) const fn own_node(inode: Inode) -> Option<(BranchId, NodeId)> {
+    match inode {
+        Inode::Node {
+            age: Age::Live,
+            branch,
+            node,
+        } => Some((branch, node)),
+        Inode::Node { .. } | Inode::Control(_) => None,
+    }
+}
 
 /// An opened file.
 pub(crate) struct Opened {
@@ -288,7 +300,7 @@ impl Core {
     }
 
     /// Looks at a file again that somebody else has changed, if it is open here.
-    pub(crate) async fn refresh(&self, client: &Client, number: INodeNo, node: nokv_types::NodeId) {
+    pub(crate) async fn refresh(&self, client: &Client, number: INodeNo, node: NodeId) {
         let Some(file) = self.files.get(number.0) else {
             return;
         };

@@ -6,123 +6,35 @@
 
 use crate::answer::{GENERATION, nothing, tell_attribute, tell_found, tell_made};
 use crate::attributes;
-use crate::core::{Caller, Core};
+use crate::core::Caller;
 use crate::directory::{Detail, DirHandle};
+use crate::door::{self, Door, serve};
 use crate::file::Seek;
 use crate::inode::Inode;
+use crate::locks;
 use crate::names::{New, made_kind, name};
 use crate::nodes::Ask;
 use crate::notices::Notice;
 use crate::stats::Operation;
 use bytes::Bytes;
 use fuser::{
-    CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo, KernelConfig,
+    LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs,
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use nokv_client::Remove;
 use nokv_types::{NAME_BYTES_MAX, NodeKind};
 use std::ffi::OsStr;
-use std::future::Future;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::SystemTime;
-use tokio::runtime::Handle;
-
-/// Most bytes of a write: what one request of the kernel can carry.
-const WRITE_BYTES_MAX: u32 = 1 << 20;
-/// Bytes that the kernel reads ahead: with a round trip of a millisecond that is 4 GB/s.
-const READ_AHEAD_BYTES: u32 = 4 << 20;
-/// Requests of read-ahead and write-back under way at once.
-const BACKGROUND_MAX: u16 = 64;
-
-/// What the kernel is asked to do, if it can.
-const WANTED: [InitFlags; 12] = [
-    InitFlags::FUSE_ASYNC_READ,
-    InitFlags::FUSE_ASYNC_DIO,
-    InitFlags::FUSE_PARALLEL_DIROPS,
-    InitFlags::FUSE_DO_READDIRPLUS,
-    InitFlags::FUSE_READDIRPLUS_AUTO,
-    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
-    InitFlags::FUSE_CACHE_SYMLINKS,
-    InitFlags::FUSE_DONT_MASK,
-    InitFlags::FUSE_POSIX_ACL,
-    // Pages go when they are told to, not when a time changes: this mount's own writes keep
-    // theirs.
-    InitFlags::FUSE_EXPLICIT_INVAL_DATA,
-    InitFlags::FUSE_NO_EXPORT_SUPPORT,
-    InitFlags::FUSE_MAX_PAGES,
-];
-
-/// The file system as the kernel sees it.
-pub(crate) struct Door {
-    core: Arc<Core>,
-    runtime: Handle,
-}
-
-/// Runs one operation and answers it; `$reply` is moved into both arms.
-macro_rules! serve {
-    ($door:expr, $operation:ident, $number:expr, |$core:ident| $work:expr,
-     $reply:ident => |$answer:pat_param| $told:expr) => {{
-        let $core = Arc::clone(&$door.core);
-        let number: INodeNo = $number;
-        let start = $core.env.clock.monotonic();
-        $door.run(async move {
-            let error = match $work.await {
-                Ok($answer) => {
-                    $told;
-                    None
-                }
-                Err(error) => {
-                    $reply.error(error);
-                    Some(error)
-                }
-            };
-            let took = $core.env.clock.monotonic().saturating_sub(start);
-            $core
-                .stats
-                .count(Operation::$operation, number, took, error);
-        });
-    }};
-}
-
-impl Door {
-    pub(crate) const fn new(core: Arc<Core>, runtime: Handle) -> Self {
-        Self { core, runtime }
-    }
-
-    /// Polls once here, then leaves it to the runtime.
-    fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let mut work = Box::pin(work);
-        let _inside = self.runtime.enter();
-        let mut context = Context::from_waker(Waker::noop());
-        if work.as_mut().poll(&mut context).is_pending() {
-            self.runtime.spawn(work);
-        }
-    }
-}
 
 impl Filesystem for Door {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // Each answers with what it would have taken: what a kernel does not know it leaves out.
-        let refused = |_| io::Error::other("the kernel takes no requests of this size");
-        config.set_max_write(WRITE_BYTES_MAX).map_err(refused)?;
-        if let Err(most) = config.set_max_readahead(READ_AHEAD_BYTES) {
-            config.set_max_readahead(most).map_err(refused)?;
-        }
-        config
-            .set_max_background(BACKGROUND_MAX)
-            .map_err(|_| refused(0))?;
-        for flag in WANTED {
-            if config.add_capabilities(flag).is_err() {
-                tracing::debug!(?flag, "this kernel does without");
-            }
-        }
-        Ok(())
+        door::configure(config)
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, text: &OsStr, reply: ReplyEntry) {
@@ -360,12 +272,14 @@ impl Filesystem for Door {
         _: &Request,
         number: INodeNo,
         handle: FileHandle,
-        _owner: LockOwner,
+        owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        serve!(self, Flush, number, |core| core.close_descriptor(handle.0), reply => |_done| {
-            reply.ok();
-        });
+        serve!(self, Flush, number, |core| async {
+            let flushed = core.close_descriptor(handle.0).await;
+            core.unlock_all(number, owner.0).await;
+            flushed
+        }, reply => |_done| reply.ok());
     }
 
     fn release(
@@ -374,14 +288,76 @@ impl Filesystem for Door {
         number: INodeNo,
         handle: FileHandle,
         _flags: OpenFlags,
-        _owner: Option<LockOwner>,
+        owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
         serve!(self, Release, number, |core| async {
             core.release(handle.0).await;
+            if let Some(owner) = owner {
+                core.unlock_all(number, owner.0).await;
+            }
             Ok(())
         }, reply => |_done| reply.ok());
+    }
+
+    fn getlk(
+        &self,
+        _: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        kind: i32,
+        process: u32,
+        reply: ReplyLock,
+    ) {
+        let owner = owner.0;
+        let ask = locks::Ask {
+            number,
+            owner,
+            start,
+            end,
+            kind,
+            process,
+        };
+        serve!(self, TestLock, number, |core| core.find_lock(&ask), reply => |held| match held {
+            Some(held) => {
+                let (start, end) = (held.range.start(), held.range.end().min(i64::MAX as u64));
+                reply.locked(start, end, locks::kind_number(&held), held.process);
+            }
+            None => reply.locked(start, end, locks::UNLOCKED, 0),
+        });
+    }
+
+    fn setlk(
+        &self,
+        request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        kind: i32,
+        process: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        let (owner, thread) = (owner.0, request.pid());
+        let ask = locks::Ask {
+            number,
+            owner,
+            start,
+            end,
+            kind,
+            process,
+        };
+        let wait = match sleep {
+            true => locks::Wait::UntilSignal { thread },
+            false => locks::Wait::Never,
+        };
+        serve!(self, Lock, number, |core| core.set_lock(ask, wait), reply => |_done| reply.ok());
     }
 
     fn fsync(

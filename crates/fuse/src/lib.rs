@@ -13,8 +13,8 @@
 //!   not synced is lost by at most [`MountOptions::sync_interval`];
 //! - who opens a file sees what was closed before, in this mount or in another.
 //!
-//! Reading order: [`options`], [`session`], [`filesystem`], [`core`], [`inode`], [`names`],
-//! [`nodes`], [`xattrs`], [`directory`], [`data`], [`file`], [`changed`], [`notices`], [`control`].
+//! Reading order: [`options`], [`session`], [`door`], [`filesystem`], [`core`], [`inode`], [`names`],
+//! [`nodes`], [`xattrs`], [`directory`], [`data`], [`file`], [`locks`], [`changed`], [`notices`], [`control`].
 
 mod acl;
 mod answer;
@@ -24,11 +24,13 @@ mod control;
 mod core;
 mod data;
 mod directory;
+mod door;
 mod errno;
 mod file;
 mod filesystem;
 mod handles;
 mod inode;
+mod locks;
 mod names;
 mod nodes;
 mod notices;

@@ -148,7 +148,9 @@ impl Core {
         let node = self.node(self.inode(number)?).await?;
         let mode = node.attributes.mode;
         let kept = without_set_ids(mode);
-        if node.attributes.kind != NodeKind::Directory && kept != mode {
+        // A write of somebody else comes with the kernel's own word to take the bits away.
+        let is_owner = caller.uid == 0 || caller.uid == node.attributes.uid;
+        if node.attributes.kind != NodeKind::Directory && kept != mode && (is_owner || !is_bare) {
             changes.mode = Some(kept);
         }
         Ok(())

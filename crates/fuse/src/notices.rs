@@ -33,6 +33,8 @@ pub(crate) enum Notice {
     Attributes(INodeNo),
     /// Attributes and bytes changed.
     Bytes(INodeNo),
+    /// Whoever waits for all that is before this in the queue.
+    Barrier(tokio::sync::oneshot::Sender<()>),
     /// Everything up to here has been told.
     Through(Version),
 }
@@ -78,14 +80,20 @@ pub(crate) fn start(core: &Arc<Core>, notifier: Notifier) -> std::io::Result<()>
 
 fn run(receiver: &Receiver<Notice>, notifier: &Notifier, told: impl Fn(Version)) {
     while let Ok(notice) = receiver.recv() {
-        let outcome = match &notice {
+        let outcome = match notice {
             Notice::Name(parent, name) => {
-                notifier.inval_entry(*parent, OsStr::from_bytes(name.as_bytes()))
+                notifier.inval_entry(parent, OsStr::from_bytes(name.as_bytes()))
             }
-            Notice::Attributes(number) => notifier.inval_inode(*number, -1, 0),
-            Notice::Bytes(number) => notifier.inval_inode(*number, 0, 0),
+            Notice::Attributes(number) => notifier.inval_inode(number, -1, 0),
+            Notice::Bytes(number) => notifier.inval_inode(number, 0, 0),
             Notice::Through(version) => {
-                told(*version);
+                told(version);
+                Ok(())
+            }
+            Notice::Barrier(waiting) => {
+                if waiting.send(()).is_err() {
+                    tracing::debug!("who waited for a notice has gone");
+                }
                 Ok(())
             }
         };

@@ -1,7 +1,7 @@
 //! A mount from beginning to end.
 
 use crate::core::Core;
-use crate::filesystem::Door;
+use crate::door::Door;
 use crate::notices;
 use crate::options::{MountAccess, MountOptions, Sharing};
 use fuser::{BackgroundSession, Config, MountOption, Session, SessionACL};

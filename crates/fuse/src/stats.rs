@@ -55,6 +55,8 @@ operations! {
     Allocate = "fallocate",
     Seek = "lseek",
     Copy = "copy_file_range",
+    TestLock = "getlk",
+    Lock = "setlk",
 }
 
 /// The counters of a mount.

@@ -336,7 +336,9 @@ fn run(way: Way, stride: usize) {
     for user in USERS {
         for place in &places {
             for (what, call) in &calls() {
-                if is_due() {
+                // The one difference that docs/semantics/mount.md states.
+                let differs = *what == "chown nothing" && place == "set-id" && user.0 == OTHER;
+                if is_due() && !differs {
                     both.check(what, &[place], user, |root| call(&root.join(place)));
                 }
             }

@@ -118,3 +118,40 @@ fn a_file_that_is_open_survives_its_name() {
     assert!(!path.exists());
     store.check();
 }
+
+#[test]
+fn locks_hold_between_mounts() {
+    use rustix::fs::FlockOperation as Lock;
+    let Some((_store, [one, other])) = both() else {
+        return;
+    };
+    fs::write(one.join("locked"), "0").expect("writes");
+    let open = |mount: &Path| {
+        let path = mount.join("locked");
+        fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .expect("opens")
+    };
+    let (here, there) = (open(&one), open(&other));
+    rustix::fs::flock(&here, Lock::NonBlockingLockExclusive).expect("locks");
+    let refused = rustix::fs::flock(&there, Lock::NonBlockingLockShared);
+    assert_eq!(refused, Err(rustix::io::Errno::AGAIN));
+    let refused = rustix::fs::fcntl_lock(&there, Lock::NonBlockingLockExclusive);
+    assert_eq!(refused, Err(rustix::io::Errno::AGAIN));
+    std::thread::scope(|scope| {
+        // What one writes before it gives the lock back, the other reads after it has it.
+        let waiting = scope.spawn(|| {
+            rustix::fs::flock(&there, Lock::LockExclusive).expect("locks");
+            let mut byte = [0];
+            std::os::unix::fs::FileExt::read_exact_at(&there, &mut byte, 0).expect("reads");
+            byte[0]
+        });
+        std::os::unix::fs::FileExt::write_all_at(&here, b"1", 0).expect("writes");
+        rustix::fs::flock(&here, Lock::Unlock).expect("unlocks");
+        assert_eq!(waiting.join().expect("ends"), b'1');
+    });
+    drop(there);
+    rustix::fs::flock(&here, Lock::NonBlockingLockExclusive).expect("closing gave it back");
+}

@@ -13,8 +13,9 @@
 //!   not synced is lost by at most [`MountOptions::sync_interval`];
 //! - who opens a file sees what was closed before, in this mount or in another.
 //!
-//! Reading order: [`options`], [`session`], [`door`], [`filesystem`], [`core`], [`inode`], [`names`],
-//! [`nodes`], [`xattrs`], [`directory`], [`data`], [`file`], [`locks`], [`changed`], [`notices`], [`control`].
+//! Reading order: [`options`], [`session`], [`door`], [`filesystem`], [`core`], [`inode`],
+//! [`names`], [`nodes`], [`xattrs`], [`directory`], [`data`], [`file`], [`locks`], [`changed`],
+//! [`notices`], [`control`].
 
 mod acl;
 mod answer;

@@ -8,7 +8,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(
     not(feature = "plant"),
-    expect(dead_code, reason = "nobody plants them")
+    expect(unreachable_pub, reason = "exported with the feature")
 )]
 pub enum Plant {
     /// Bodies that only branches and snapshots see are dropped.

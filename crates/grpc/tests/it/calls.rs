@@ -67,7 +67,7 @@ async fn a_call_ends_at_its_deadline() {
         scope: Some(v1::watch_request::Scope::Everything(v1::Empty {})),
         ..v1::WatchRequest::default()
     };
-    let now = watch.poll(ask.clone()).await.expect("answers").into_inner();
+    let now = watch.poll(ask).await.expect("answers").into_inner();
     let mut request = Request::new(v1::WatchRequest {
         after: now.through,
         wait_ms: 30_000,
@@ -116,7 +116,7 @@ async fn health_is_served_and_a_stop_ends_calls() {
                 scope: Some(v1::watch_request::Scope::Everything(v1::Empty {})),
                 ..v1::WatchRequest::default()
             };
-            let now = watch.poll(ask.clone()).await?.into_inner();
+            let now = watch.poll(ask).await?.into_inner();
             let ask = v1::WatchRequest {
                 after: now.through,
                 wait_ms: 30_000,

@@ -23,7 +23,7 @@ pub enum Value {
     /// Goes up and down.
     Gauge(f64),
     /// How long something took.
-    Latencies(Latencies),
+    Latencies(Box<Latencies>),
 }
 
 impl Figure {
@@ -51,12 +51,12 @@ impl Figure {
 
     /// A histogram without labels.
     #[must_use]
-    pub const fn latencies(name: &'static str, help: &'static str, value: Latencies) -> Self {
+    pub fn latencies(name: &'static str, help: &'static str, value: Latencies) -> Self {
         Self {
             name,
             help,
             labels: Vec::new(),
-            value: Value::Latencies(value),
+            value: Value::Latencies(Box::new(value)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use nokv_types::Version;
 
-use crate::Error;
+use crate::{Error, Keyspace};
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -111,6 +111,9 @@ pub struct Options {
     pub compression: Compression,
     /// Compression of the lowest level.
     pub compression_bottom: Compression,
+    /// Keyspaces from this one up are not held by the pins of [`Retention`], only by its horizon:
+    /// for what nobody reads in the past, as a log that is trimmed. `None`: pins hold all.
+    pub unpinned_from: Option<Keyspace>,
 }
 
 impl Options {
@@ -229,6 +232,7 @@ impl Default for Options {
             compaction_threads: None,
             compression: Compression::Lz4,
             compression_bottom: Compression::Zstd,
+            unpinned_from: None,
         }
     }
 }
@@ -242,7 +246,8 @@ impl Default for Options {
 pub struct Retention {
     /// Everything above it is kept.
     pub horizon: Version,
-    /// Versions at which reads must stay exact, in any order.
+    /// Versions at which reads must stay exact, in any order; but see
+    /// [`Options::unpinned_from`].
     pub pins: Vec<Version>,
 }
 

@@ -24,7 +24,7 @@ use crate::records::answer::Answer;
 use crate::records::{MountRecord, MountState, OBJECT, pin, shard_of, system};
 use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
-use nokv_engine::{Direction, Engine, KeyRange, Retention};
+use nokv_engine::{Direction, Engine, KeyRange, Keyspace, Retention};
 use nokv_env::{Clock, Env, Spawn};
 use nokv_shard::{Applied, Command, Error, Key, Outcome, Request, Shards};
 use nokv_types::{BranchId, Failure, MountId, NodeId, Reason, Version};
@@ -99,7 +99,13 @@ impl Namespace {
     /// **Errors**: `Busy` when another process has it open; `Corrupt` with file, offset, expected,
     /// got; `Io`.
     pub fn open(env: Env, dir: &Path, options: Options) -> Result<Self, Failure> {
-        let engine = Engine::open(env.clone(), dir, options.engine.clone()).map_err(from_engine)?;
+        // Nobody reads the log in the past: a snapshot that lives long must not hold it.
+        let unpinned_from = Some(Keyspace::new(nokv_shard::KEYSPACE_RESERVED_MIN));
+        let engine = nokv_engine::Options {
+            unpinned_from,
+            ..options.engine.clone()
+        };
+        let engine = Engine::open(env.clone(), dir, engine).map_err(from_engine)?;
         Self::over(&env, engine, options)
     }
 
@@ -542,10 +548,7 @@ impl Namespace {
 }
 
 fn decode_answer<T: Answer>(applied: &Applied) -> Result<T, Failure> {
-    let key = Key::new(
-        nokv_engine::Keyspace::new(nokv_shard::KEYSPACE_RESERVED_MIN),
-        b"answer",
-    );
+    let key = Key::new(Keyspace::new(nokv_shard::KEYSPACE_RESERVED_MIN), b"answer");
     let mut answer = T::decode(&applied.answer).map_err(|flaw| malformed(&key, &flaw))?;
     answer.stamp(applied.version);
     Ok(answer)

@@ -98,6 +98,7 @@ const fn word(kind: ChangeKind) -> &'static str {
         ChangeKind::Xattr => "xattr",
         ChangeKind::Snapshot => "snapshot",
         ChangeKind::SnapshotRemoved => "snapshot-removed",
+        ChangeKind::SnapshotRenewed => "snapshot-renewed",
         ChangeKind::Branched => "branched",
         ChangeKind::Quota => "quota",
     }

@@ -5,7 +5,7 @@
 //!   the parts of one command are those records that have its version;
 //! - a command comes whole, its parts in order of their shards, or not at all.
 
-use crate::record::{Logged, log_key, version_of};
+use crate::record::{Logged, Totals, log_key, version_of};
 use crate::{Error, Key};
 use nokv_engine::{Direction, Engine, KeyRange, Scan};
 use nokv_types::{ShardId, Version};
@@ -59,6 +59,12 @@ impl Merged {
             feeds.push(feed);
         }
         Ok(Self { feeds })
+    }
+
+    /// The first version, and the totals before it, of a single log.
+    pub(crate) fn first(&self) -> Option<(Version, Totals)> {
+        let (version, part) = self.feeds.first()?.next.as_ref()?;
+        Some((*version, part.logged.before))
     }
 
     /// The first part that each log has here.

@@ -18,8 +18,9 @@ use crate::combiner::Combiner;
 use crate::group::{Group, LogTail, Tail, Target, recall};
 use crate::history::read_floor;
 use crate::load::Load;
-use crate::record::{Logged, Totals, log_prefix, version_of};
-use crate::{Applied, Command, Error, Options, Request, Route};
+use crate::merged::Merged;
+use crate::record::{Floor, Logged, Totals, floor_key, log_prefix, version_of};
+use crate::{Applied, Command, Error, Options, Request, Route, Write};
 use nokv_engine::{CommitPoint, Direction, Durability, Engine, KeyRange};
 use nokv_env::{Clock, Env};
 use nokv_types::{ShardId, Version};
@@ -110,7 +111,33 @@ impl Shards {
             inner: Arc::new(inner),
         };
         shards.grow(count.max(1))?;
+        shards.close_gaps()?;
         Ok(shards)
+    }
+
+    /// Raises floors to where the logs begin. A copy of the store as of a version of the past may
+    /// have lost what was trimmed since, and the floor with it: no pin holds either.
+    fn close_gaps(&self) -> Result<(), Error> {
+        let mut writes = Vec::new();
+        for shard in self.ids() {
+            let floor = read_floor(self.engine(), shard)?;
+            let range = (floor.version, Version::MAX);
+            let logs = Merged::new(self.engine(), std::iter::once(shard), range, Version::MAX)?;
+            let first = logs.first();
+            if let Some((version, totals)) = first.filter(|(_, totals)| *totals != floor.totals) {
+                let version = version.previous();
+                let raised = Floor { version, totals };
+                writes.push(Write::Put(floor_key(shard), raised.encode()));
+            }
+        }
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let command = Command {
+            writes,
+            ..Command::default()
+        };
+        self.execute(command, Durability::Synced).map(drop)
     }
 
     /// Has commands find the first `count` shards. There may be more already; none ever goes.

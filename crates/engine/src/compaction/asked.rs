@@ -29,12 +29,9 @@ pub(crate) fn choose_asked(
         is_within(level)
             .filter_map(move |table| push_down(view, options, level, table, Reason::Asked))
     });
-    let droppable = |garbage: &crate::table::TableSummary| {
-        garbage.garbage.droppable(options.horizon, options.pins) > 0
-    };
     let last = view.last();
     let mut anew = is_within(last)
-        .filter(|table| droppable(table.summary))
+        .filter(|table| options.droppable(table.summary) > 0)
         .filter_map(|table| rewrite(view, options, last, table, Reason::Asked));
     down.find(|plan| view.allows(plan))
         .or_else(|| anew.find(|plan| view.allows(plan)))

@@ -25,6 +25,7 @@ use super::{
     plan::{Action, KeySpan, LevelsView, Plan, Reason, Run, TableInfo},
     targets::Targets,
 };
+use crate::{Keyspace, table::TableSummary};
 
 /// Level 0 is full when it has this many times the bytes that the level below may have.
 const LEVEL0_BYTES_FACTOR: u64 = 2;
@@ -61,7 +62,19 @@ pub(crate) struct ChooseOptions<'a> {
     pub(crate) horizon: u64,
     /// Ascending.
     pub(crate) pins: &'a [u64],
+    /// See [`crate::Options::unpinned_from`].
+    pub(crate) unpinned_from: Option<Keyspace>,
     pub(crate) effort: Effort,
+}
+
+impl ChooseOptions<'_> {
+    /// Bytes that a compaction of a table drops at least.
+    pub(crate) fn droppable(&self, summary: &TableSummary) -> u64 {
+        let from = self.unpinned_from.map(Keyspace::get);
+        let is_unpinned = from.is_some_and(|from| summary.smallest.first() >= Some(&from));
+        let pins = if is_unpinned { &[] } else { self.pins };
+        summary.garbage.droppable(self.horizon, pins)
+    }
 }
 
 /// The next compaction that may run beside those that run; `None` when there is none.
@@ -129,10 +142,7 @@ fn plan_size(view: &LevelsView<'_>, options: &ChooseOptions<'_>, level: usize) -
         let summary = table.summary;
         let below = view.overlapping(level + 1, &summary.smallest, &summary.largest);
         let overlap = below.iter().map(|other| other.summary.bytes);
-        let garbage = table
-            .summary
-            .garbage
-            .droppable(options.horizon, options.pins);
+        let garbage = options.droppable(table.summary);
         // Rewritten bytes for a byte that leaves the level, in thousandths; what is dropped counts
         // double.
         let gain = table.summary.bytes.saturating_add(garbage).max(1);
@@ -172,12 +182,7 @@ fn plan_tombstones(view: &LevelsView<'_>, options: &ChooseOptions<'_>) -> Option
 fn plan_garbage(view: &LevelsView<'_>, options: &ChooseOptions<'_>, part: u64) -> Option<Plan> {
     let tables = (1..=view.last())
         .flat_map(|level| view.level(level).iter().map(move |table| (level, table)));
-    let droppable = |table: &TableInfo<'_>| {
-        table
-            .summary
-            .garbage
-            .droppable(options.horizon, options.pins)
-    };
+    let droppable = |table: &TableInfo<'_>| options.droppable(table.summary);
     let mut wanted: Vec<_> = tables
         .filter(|(_, table)| {
             droppable(table).saturating_mul(part) >= table.summary.content_bytes.max(part)

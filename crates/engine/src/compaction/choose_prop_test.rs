@@ -112,6 +112,7 @@ impl Tree {
             table_bytes: 60 * MIB,
             horizon: 0,
             pins: &[],
+            unpinned_from: None,
             effort,
         };
         choose(&view, &options)

@@ -30,6 +30,7 @@ fn options(effort: Effort) -> ChooseOptions<'static> {
         table_bytes: 64 * MIB,
         horizon: 100,
         pins: &[],
+        unpinned_from: None,
         effort,
     }
 }

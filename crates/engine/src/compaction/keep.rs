@@ -1,7 +1,7 @@
 //! Which reads must stay exact: the one rule that pruning follows.
 
 use crate::{
-    Retention,
+    Keyspace, Retention,
     plant::{Plant, is_planted},
 };
 
@@ -26,6 +26,14 @@ impl Keep {
         }
     }
 
+    /// The same without pins.
+    fn unpinned(&self) -> Self {
+        Self {
+            horizon: self.horizon,
+            pins: Vec::new(),
+        }
+    }
+
     pub(crate) fn horizon(&self) -> u64 {
         self.horizon
     }
@@ -41,5 +49,33 @@ impl Keep {
         }
         let next = self.pins.partition_point(|pin| *pin < from);
         self.pins.get(next).is_some_and(|pin| *pin < until)
+    }
+}
+
+/// The rule for every key: pins do not hold keyspaces from one on.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeps {
+    pinned: Keep,
+    unpinned: Keep,
+    unpinned_from: Option<u8>,
+}
+
+impl Keeps {
+    pub(crate) fn new(retention: &Retention, unpinned_from: Option<Keyspace>) -> Self {
+        let pinned = Keep::new(retention);
+        Self {
+            unpinned: pinned.unpinned(),
+            pinned,
+            unpinned_from: unpinned_from.map(Keyspace::get),
+        }
+    }
+
+    /// The rule for an internal key.
+    #[inline]
+    pub(crate) fn of(&self, key: &[u8]) -> &Keep {
+        match (self.unpinned_from, key.first()) {
+            (Some(from), Some(keyspace)) if *keyspace >= from => &self.unpinned,
+            _ => &self.pinned,
+        }
     }
 }

@@ -21,14 +21,14 @@ use bytes::Bytes;
 use nokv_env::File;
 
 use super::{
-    keep::Keep,
+    keep::Keeps,
     limiter::Throttle,
     plan::KeySpan,
     prune::{Candidate, Pruner, Verdict},
     sweep::Sweep,
 };
 use crate::{
-    Error, Retention,
+    Error, Keyspace, Retention,
     entry::EntryKind,
     merge::{EntryMerge, LevelCursor},
     table::{CursorOptions, Reading, Table, TableOptions, TableSummary, TableWriter},
@@ -61,6 +61,8 @@ pub(crate) struct Job<'a> {
     /// See [`super::Plan::deeper`].
     pub(crate) deeper: Vec<KeySpan>,
     pub(crate) retention: &'a Retention,
+    /// See [`crate::Options::unpinned_from`].
+    pub(crate) unpinned_from: Option<Keyspace>,
     pub(crate) table_options: TableOptions,
     /// An output ends when it has this size, at the next key.
     pub(crate) table_bytes: u64,
@@ -95,7 +97,7 @@ pub(crate) fn run(
     );
     let begin = job.part.from.as_ref().map(|from| from.to_vec());
     let mut compaction = Compaction {
-        keep: Keep::new(job.retention),
+        keeps: Keeps::new(job.retention, job.unpinned_from),
         job,
         sweep,
         pruner: Pruner::default(),
@@ -120,7 +122,7 @@ pub(crate) fn run(
 /// A compaction in progress.
 struct Compaction<'a, 'b> {
     job: Job<'a>,
-    keep: Keep,
+    keeps: Keeps,
     sweep: Sweep,
     pruner: Pruner,
     /// The key that is being pruned.
@@ -150,7 +152,7 @@ impl Compaction<'_, '_> {
             covered_at,
             expires_at: kind.expires_at(value),
         };
-        match self.pruner.judge(&self.keep, candidate) {
+        match self.pruner.judge(self.keeps.of(entry.key()), candidate) {
             Verdict::Drop | Verdict::Wait => return Ok(()),
             Verdict::Keep => self.keep_value(entry.key(), version, kind, value)?,
             Verdict::KeepAsDeletion => self.write(entry.key(), version, EntryKind::Delete, &[])?,
@@ -236,7 +238,7 @@ impl Compaction<'_, '_> {
     /// Ends the output for keys below `to`, with the range tombstones of its part.
     fn finish_output(&mut self, to: Option<&[u8]>) -> Result<(), Error> {
         let from = self.begin.take();
-        let tombstones = self.sweep.take(&self.keep, from.as_deref(), to);
+        let tombstones = self.sweep.take(&self.keeps, from.as_deref(), to);
         self.begin = to.map(<[u8]>::to_vec);
         if tombstones.is_empty() && self.writer.is_none() {
             return Ok(());

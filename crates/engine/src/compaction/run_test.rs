@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::{Job, KeySpan, NewTable, NoLimit, Part, run};
 use crate::{
-    Compression, Error, Retention,
+    Compression, Error, Keyspace, Retention,
     entry::{EntryKind, RangeTombstone},
     merge::LevelCursor,
     table::{
@@ -145,7 +145,7 @@ fn options() -> TableOptions {
 fn compact(
     sources: &[Content],
     deeper: Vec<KeySpan>,
-    retention: &Retention,
+    (retention, unpinned_from): (&Retention, Option<Keyspace>),
     table_bytes: u64,
     cuts: &[Vec<u8>],
 ) -> Result<(Content, Vec<Arc<Table>>), Error> {
@@ -172,6 +172,7 @@ fn compact(
             },
             deeper: deeper.clone(),
             retention,
+            unpinned_from,
             table_options: options(),
             table_bytes,
             values: &StayPut,
@@ -218,6 +219,10 @@ fn retention() -> impl Strategy<Value = Retention> {
     })
 }
 
+fn rule(retention: &Retention, unpinned: Option<u8>) -> (&Retention, Option<Keyspace>) {
+    (retention, unpinned.map(Keyspace::new))
+}
+
 /// Every version at which a read is retained; above 90 nothing happens any more.
 fn retained(retention: &Retention) -> BTreeSet<u64> {
     let pins = retention.pins.iter().map(|pin| pin.as_u64());
@@ -235,6 +240,7 @@ proptest! {
         changes in changes(60),
         cuts in [0..60_usize, 0..60_usize, 0..60_usize, 0..60_usize],
         retention in retention(),
+        unpinned in proptest::option::of(0..3_u8),
         table_bytes in 1..2000_u64,
         skip in 0..2_usize,
         parts in proptest::collection::btree_set(keys(), 0..3),
@@ -250,14 +256,21 @@ proptest! {
             (!table.summary().is_empty()).then(|| KeySpan::of(table.summary()))
         });
         let (output, tables) =
-            compact(inputs, deeper.collect(), &retention, table_bytes, &parts).unwrap();
+            compact(inputs, deeper.collect(), rule(&retention, unpinned), table_bytes, &parts)
+                .unwrap();
         for pair in tables.windows(2) {
             prop_assert!(pair[0].summary().largest <= pair[1].summary().smallest);
         }
         for at in retained(&retention) {
-            let before = visible(sources.iter(), at);
+            let mut before = visible(sources.iter(), at);
             let after = upper.iter().chain([&output]).chain(lower);
-            prop_assert_eq!(visible(after, at), before, "at {}", at);
+            let mut after = visible(after, at);
+            // Below the horizon, pins hold only what they hold.
+            if let Some(unpinned) = unpinned && at < retention.horizon.as_u64() {
+                before.retain(|key, _| key[0] < unpinned);
+                after.retain(|key, _| key[0] < unpinned);
+            }
+            prop_assert_eq!(after, before, "at {}", at);
         }
     }
 
@@ -266,13 +279,16 @@ proptest! {
         changes in changes(60),
         cut in 0..60_usize,
         retention in retention(),
+        unpinned in proptest::option::of(0..3_u8),
         table_bytes in 1..2000_u64,
         parts in proptest::collection::btree_set(keys(), 0..3),
     ) {
         let parts: Vec<Vec<u8>> = parts.into_iter().collect();
         let mut sources = deal(&changes, &[cut]);
         sources.reverse();
-        let compacted = compact(&sources, Vec::new(), &retention, table_bytes, &parts);
+        let compacted = compact(
+            &sources, Vec::new(), rule(&retention, unpinned), table_bytes, &parts,
+        );
         let (output, tables) = compacted.unwrap();
         let horizon = retention.horizon.as_u64();
         let reads = retained(&retention);
@@ -281,7 +297,10 @@ proptest! {
         };
         for entry in &output.entries {
             let read = |at: u64| visible(sources.iter(), at).remove(&entry.key);
-            let seen = |at: &u64| read(*at).as_ref() == Some(&entry.value);
+            let free = unpinned.is_some_and(|unpinned| entry.key[0] >= unpinned);
+            let seen = |at: &u64| {
+                (*at >= horizon || !free) && read(*at).as_ref() == Some(&entry.value)
+            };
             let older = |e: &&OwnedEntry| e.key == entry.key && e.version < entry.version;
             let is_needed = match entry.kind {
                 EntryKind::Put | EntryKind::PutExpiring if entry.version > horizon => true,
@@ -328,6 +347,7 @@ fn an_expired_value_is_a_deletion() {
             part: Part::default(),
             deeper,
             retention: &retention,
+            unpinned_from: None,
             table_options: options(),
             table_bytes: 1 << 20,
             values: &StayPut,
@@ -377,6 +397,7 @@ fn a_cancelled_compaction_ends() {
         part: Part::default(),
         deeper: Vec::new(),
         retention: &Retention::default(),
+        unpinned_from: None,
         table_options: options(),
         table_bytes: 1 << 20,
         values: &StayPut,

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{keep::Keep, plan::KeySpan};
+use super::{keep::Keeps, plan::KeySpan};
 use crate::{entry::RangeTombstone, tombstones::Tombstones};
 
 /// The range tombstones of all inputs.
@@ -114,7 +114,7 @@ impl Sweep {
     /// The tombstones that an output for keys in `from..to` needs; a missing bound is none.
     pub(crate) fn take(
         &mut self,
-        keep: &Keep,
+        keeps: &Keeps,
         from: Option<&[u8]>,
         to: Option<&[u8]>,
     ) -> Vec<RangeTombstone> {
@@ -125,6 +125,7 @@ impl Sweep {
             if start >= end {
                 continue;
             }
+            let keep = keeps.of(&fragment.start);
             let hidden = self.used.get(&place);
             let is_deeper = self.is_deeper(start, end);
             let newer = fragment.versions.iter().skip(1).map(Some).chain([None]);

@@ -200,6 +200,7 @@ impl Core {
             table_bytes: self.options.table_bytes,
             horizon: retention.horizon.as_u64(),
             pins: &pins,
+            unpinned_from: self.options.unpinned_from,
             effort,
         };
         let compactions = &writing.compactions;

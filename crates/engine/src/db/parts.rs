@@ -190,6 +190,7 @@ impl Core {
             part: parted.parts.get(part).cloned().unwrap_or_default(),
             deeper: parted.deeper.clone(),
             retention: &parted.retention,
+            unpinned_from: self.options.unpinned_from,
             table_options: parted.options,
             table_bytes: self.options.table_bytes,
             values: &relocation,

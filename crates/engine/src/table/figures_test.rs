@@ -174,6 +174,7 @@ fn figures_of_compaction() {
             part: Part::default(),
             deeper: Vec::new(),
             retention: &retention,
+            unpinned_from: None,
             table_options: options,
             table_bytes: 64 << 20,
             throttle: &NoLimit,

@@ -39,6 +39,8 @@ pub enum ChangeKind {
     SnapshotRemoved,
     /// The quota of a directory (`to`, unless it is a root) was set or removed.
     Quota,
+    /// The lease of a snapshot of a directory (`to`, unless it is a root) was extended.
+    SnapshotRenewed,
 }
 
 /// A name, as of a change.

@@ -207,7 +207,7 @@ impl Merge<'_, '_> {
                 None => None,
                 Some(child) if hung.contains(&child.node()) || self.is_past_branch(child)? => {
                     let new = NewBranch {
-                        origin: child.spot,
+                        origin: self.plan.simplest(child.spot)?,
                         directory: spot,
                         name: name.clone(),
                     };

@@ -156,7 +156,10 @@ fn touched(events: &Events, version: Version) -> Result<(nokv_types::BranchId, T
     let mut touched = Touched::default();
     let mut branch = None;
     for event in &events.events {
-        if matches!(event.kind, EventKind::Snapshot | EventKind::SnapshotRemoved) {
+        if matches!(
+            event.kind,
+            EventKind::Snapshot | EventKind::SnapshotRenewed | EventKind::SnapshotRemoved
+        ) {
             continue;
         }
         if *branch.get_or_insert(event.branch) != event.branch {
@@ -207,7 +210,7 @@ fn put_back(
     }
     if record.is_directory() {
         let new = NewBranch {
-            origin: then,
+            origin: plan.simplest(then)?,
             directory,
             name: name.clone(),
         };

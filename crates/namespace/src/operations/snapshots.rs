@@ -169,6 +169,8 @@ impl Namespace {
                 if let Some(due) = due_key(context.mount, &after) {
                     plan.write(Write::Put(due, Bytes::new()));
                 }
+                let directory = Spot::live(before.directory, before.branch, plan.reader.at);
+                announce(plan, EventKind::SnapshotRenewed, directory)?;
             }
             Ok(after)
         })

@@ -260,6 +260,7 @@ const fn kind(kind: EventKind) -> ChangeKind {
         EventKind::Branched => ChangeKind::Branched,
         EventKind::SnapshotRemoved => ChangeKind::SnapshotRemoved,
         EventKind::Quota => ChangeKind::Quota,
+        EventKind::SnapshotRenewed => ChangeKind::SnapshotRenewed,
     }
 }
 

@@ -37,7 +37,7 @@ impl Plan<'_> {
         &mut self,
         new: NewBranch,
     ) -> Result<(BranchId, BranchRecord), Failure> {
-        let origin = self.simplest(new.origin)?;
+        let origin = new.origin;
         if self.reader.layers(origin)?.len() >= LAYERS_MAX {
             return Err(Failure::new(
                 Reason::TooLarge,
@@ -73,8 +73,9 @@ impl Plan<'_> {
     }
 
     /// The same directory seen through the fewest layers: a branch that had no changes of its own
-    /// is its parent. So putting the past in place again and again makes no chain.
-    fn simplest(&self, mut origin: Spot) -> Result<Spot, Failure> {
+    /// is its parent. So putting the past in place again and again makes no chain. Not for a branch
+    /// that somebody asked for: it is to be merged into what it was made from.
+    pub(crate) fn simplest(&self, mut origin: Spot) -> Result<Spot, Failure> {
         while !origin.is_trunk() {
             let key = branch::changes_key(origin.branch);
             let engine = self.reader.engine;

@@ -37,6 +37,8 @@ pub(crate) enum EventKind {
     Branched,
     /// The quota of a directory (`to`, unless it is a root) was set or removed.
     Quota,
+    /// The lease of a snapshot of a directory (`to`, unless it is a root) was extended.
+    SnapshotRenewed,
 }
 
 /// A name in a directory.
@@ -142,6 +144,7 @@ impl Event {
             EventKind::SnapshotRemoved => 9,
             EventKind::Branched => 10,
             EventKind::Quota => 11,
+            EventKind::SnapshotRenewed => 12,
         });
         encoder.varint(u64::from(self.branch.get()));
         encoder.u64(self.node.as_u64());
@@ -174,7 +177,8 @@ impl Event {
             9 => EventKind::SnapshotRemoved,
             10 => EventKind::Branched,
             11 => EventKind::Quota,
-            kind => return Err(decoder.malformed("event kind 1 to 11", kind)),
+            12 => EventKind::SnapshotRenewed,
+            kind => return Err(decoder.malformed("event kind 1 to 12", kind)),
         };
         let branch = BranchId::new(decoder.varint32("branch")?);
         let node = NodeId::from_u64(decoder.u64("node")?);

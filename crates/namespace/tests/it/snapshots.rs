@@ -1,6 +1,6 @@
 //! Snapshots and the pins below them. Several tests are named after defects of earlier systems.
 
-use crate::support::{Store, in_blocks, path, reason};
+use crate::support::{Store, in_blocks, path, reason, spread};
 use nokv_namespace::{
     Change, ChangeKind, Durability, Follow, Lease, NewSnapshot, Options, Remove, Scope, Snapshot,
     SnapshotState, View,
@@ -418,4 +418,62 @@ fn what_a_snapshot_shows_never_changes_while_all_is_written_and_collected() {
             assert_eq!(sizes(&view), seen);
         }
     });
+}
+
+/// What the tables hold once all that may go is gone.
+fn table_bytes_after(snapshot: bool) -> u64 {
+    let mut options = spread();
+    options.retention_ms = 1000;
+    options.log.log_ms = 1000;
+    options.log.dedupe_ms = 1000;
+    let mut store = Store::with(options);
+    store.durability = Durability::Buffered;
+    for dir in ["/a", "/b", "/c"] {
+        store.mkdir(dir).expect("made");
+    }
+    if snapshot {
+        store.snapshot("long", "/").expect("taken");
+    }
+    for round in 0..3000_u32 {
+        let at = format!("/{}/f", ["a", "b", "c"][round as usize % 3]);
+        store.put(&at, &round.to_be_bytes()).expect("published");
+    }
+    store.collect_all();
+    let engine = store.namespace.engine();
+    engine.flush().expect("flushed");
+    for keyspace in 0..=u8::MAX {
+        let keyspace = nokv_engine::Keyspace::new(keyspace);
+        let range = nokv_engine::KeyRange::all();
+        engine
+            .compact_range(keyspace, &range, &mut || ())
+            .expect("compacted");
+    }
+    engine.stats().levels.iter().map(|level| level.bytes).sum()
+}
+
+#[test]
+fn a_long_lived_snapshot_costs_a_version_per_key_and_not_the_history() {
+    let (without, with) = (table_bytes_after(false), table_bytes_after(true));
+    assert!(
+        with < without + 4096,
+        "{with} bytes with a snapshot, {without} without"
+    );
+}
+
+#[test]
+fn a_longer_lease_is_announced_once() {
+    let store = Store::new();
+    let taken = store.leased("s", 1000);
+    let (namespace, before) = (&store.namespace, store.namespace.read_version());
+    let renew = |lease_ms| namespace.renew_snapshot(&store.context(), &name("s"), Some(lease_ms));
+    renew(5000).expect("renewed");
+    renew(10).expect("is longer already");
+    let page = namespace.changes(store.view().mount, Scope::Tree(taken.directory), before, 10);
+    let kinds: Vec<_> = page
+        .expect("heard")
+        .changes
+        .iter()
+        .map(|change| change.kind)
+        .collect();
+    assert_eq!(kinds, [ChangeKind::SnapshotRenewed]);
 }

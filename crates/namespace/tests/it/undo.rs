@@ -3,8 +3,8 @@
 use crate::support::{Store, in_blocks, inline, item, path, reason};
 use bytes::Bytes;
 use nokv_namespace::{
-    Content, Follow, OnConflict, Parents, Publish, Remove, RenameMode, Restored, SetAttributes,
-    SetXattr, Undone,
+    Content, Follow, MergeOutcome, MergeRun, OnConflict, Parents, Publish, Remove, RenameMode,
+    Restored, SetAttributes, SetXattr, Undone,
 };
 use nokv_types::{Failure, NodeKind, Reason, Version};
 
@@ -314,13 +314,7 @@ fn a_branch_and_a_merge_are_taken_back() {
     let (context, from, to) = (store.context(), path("/b"), path("/a"));
     let merged = store
         .namespace
-        .merge(
-            &context,
-            &from,
-            &to,
-            OnConflict::Fail,
-            nokv_namespace::MergeRun::Merge,
-        )
+        .merge(&context, &from, &to, OnConflict::Fail, MergeRun::Merge)
         .expect("merged");
     store.undo(merged.version).expect("undone");
     let of_a = |lines: Vec<String>| -> Vec<String> {
@@ -418,4 +412,34 @@ fn bodies_that_come_back_keep_their_blocks() {
     let report = store.namespace.check().expect("checks");
     assert_eq!(report.problems, Vec::new());
     assert_eq!((report.blocks, report.dead_bodies), (38, 0));
+}
+
+#[test]
+fn a_branch_of_what_came_back_can_be_merged_into_it() {
+    let store = Store::new();
+    store.mkdir("/data").expect("made");
+    store.put("/data/f", b"1").expect("put");
+    let before = store.namespace.read_version();
+    store.put("/data/f", b"2").expect("put");
+    let (namespace, context) = (&store.namespace, store.context());
+    namespace
+        .restore(&context, &path("/data"), before)
+        .expect("restored");
+    let made = namespace.create_branch(&context, &path("/data"), &path("/try"), None);
+    made.expect("branched");
+    store.put("/try/g", b"3").expect("put");
+    let merged = namespace.merge(
+        &context,
+        &path("/try"),
+        &path("/data"),
+        OnConflict::Fail,
+        MergeRun::Merge,
+    );
+    assert_eq!(merged.expect("merged").outcome, MergeOutcome::Merged);
+    assert!(store.stat("/data/g").is_ok());
+    namespace
+        .check()
+        .expect("checks")
+        .verdict()
+        .expect("consistent");
 }

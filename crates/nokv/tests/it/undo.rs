@@ -137,11 +137,6 @@ fn the_past_is_put_in_place(store: &Store, original: &Path) {
     run_named(store, &restored);
     assert_eq!(text(store.ok(["ls", "-lR", "/data"])), before);
     // A merge is one command, and can be undone like any other.
-    write(
-        store,
-        "/data/own",
-        "what came back is changed like anything",
-    );
     let before = text(store.ok(["ls", "-lR", "/data"]));
     store.ok(["branch", "create", "/data", "/try"]);
     write(store, "/try/d08/f008", "of the branch");

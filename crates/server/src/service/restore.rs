@@ -129,6 +129,9 @@ fn can_be_undone(change: &Change) -> bool {
         | ChangeKind::Published
         | ChangeKind::Attributes
         | ChangeKind::Xattr => true,
-        ChangeKind::Snapshot | ChangeKind::SnapshotRemoved | ChangeKind::Quota => false,
+        ChangeKind::Snapshot
+        | ChangeKind::SnapshotRenewed
+        | ChangeKind::SnapshotRemoved
+        | ChangeKind::Quota => false,
     }
 }

@@ -76,6 +76,7 @@ const fn change_kind_to_wire(kind: ChangeKind) -> v1::ChangeKind {
         ChangeKind::SnapshotRemoved => v1::ChangeKind::SnapshotRemoved,
         ChangeKind::Branched => v1::ChangeKind::Branched,
         ChangeKind::Quota => v1::ChangeKind::Quota,
+        ChangeKind::SnapshotRenewed => v1::ChangeKind::SnapshotRenewed,
     }
 }
 
@@ -92,6 +93,7 @@ fn change_kind(kind: i32) -> Result<ChangeKind, Failure> {
         Ok(v1::ChangeKind::SnapshotRemoved) => ChangeKind::SnapshotRemoved,
         Ok(v1::ChangeKind::Branched) => ChangeKind::Branched,
         Ok(v1::ChangeKind::Quota) => ChangeKind::Quota,
+        Ok(v1::ChangeKind::SnapshotRenewed) => ChangeKind::SnapshotRenewed,
         Ok(v1::ChangeKind::Unspecified) | Err(_) => {
             return Err(Failure::new(
                 Reason::Unsupported,

@@ -173,6 +173,7 @@ impl StoppedStore {
             part: Part::default(),
             deeper: Vec::new(),
             retention: &Retention::default(),
+            unpinned_from: None,
             table_options: TableOptions::default(),
             table_bytes: TABLE_BYTES,
             values: &StayPut,

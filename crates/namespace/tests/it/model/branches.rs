@@ -193,10 +193,20 @@ impl World {
 
     /// A copy of a tree of this or an earlier world.
     fn branch(&mut self, source: &Top, place: usize) {
+        let origin = (source.incarnation, source.tree.clone());
+        self.hang(source, place, origin);
+    }
+
+    /// The same, put back: of what it was made from if nothing changed in it.
+    fn restore(&mut self, source: &Top, place: usize) {
         let origin = match (&source.origin, source.changed) {
             (Some(origin), false) => origin.clone(),
             _ => (source.incarnation, source.tree.clone()),
         };
+        self.hang(source, place, origin);
+    }
+
+    fn hang(&mut self, source: &Top, place: usize, origin: (u32, Tree)) {
         let top = Top {
             tree: source.tree.clone(),
             incarnation: self.fresh(),
@@ -373,7 +383,7 @@ impl Run {
             Op::Restore(top, at) => {
                 let past = self.past(*at).1;
                 let source = past.tops.get(top).cloned().ok_or(Reason::NotFound)?;
-                world.branch(&source, *top);
+                world.restore(&source, *top);
                 Ok(())
             }
             Op::Undo => {

@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "proto/nokv/v1/nouns.proto",
     "proto/nokv/v1/quotas.proto",
     "proto/nokv/v1/services.proto",
+    "proto/nokv/v1/shards.proto",
     "proto/nokv/v1/snapshots.proto",
     "proto/nokv/v1/watch.proto",
 ];

@@ -33,6 +33,7 @@ mod quotas;
 mod remote;
 mod restore;
 mod session;
+mod shards;
 mod snapshots;
 mod status;
 mod transport;
@@ -68,6 +69,7 @@ pub use nokv_namespace::{
 };
 pub use nokv_namespace::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use nokv_namespace::{NamedNode, NamesPage};
+pub use nokv_namespace::{Placed, Placement as ShardPlacement, ShardStatus};
 pub use nokv_object::{
     CACHE_DISK_BYTES_MIN, CacheDirectory, CacheStats, CachedEntry, CachedStore, DamagedEntry,
     Evictions, OnDamage,
@@ -78,6 +80,7 @@ pub use pieces::PieceOf;
 pub use publish::{PublishExpect, PublishOptions, PublishReport};
 pub use restore::CommandAnswer;
 pub use session::UploadSession;
+pub use shards::{CheckedStep, Finding};
 pub use status::{Checked, Status};
 pub use tree::{
     Existing, GetEvent, GetOptions, GetReport, OnGet, OnPut, Placement, PutEvent, PutOptions,

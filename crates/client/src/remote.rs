@@ -253,6 +253,8 @@ impl Remote {
                 | Method::Usage(_)
                 | Method::CheckQuota(_)
                 | Method::Check(_)
+                | Method::CheckStep(_)
+                | Method::Repair(_)
                 | Method::RetireMount(_)
                 | Method::Diff(_)
                 | Method::Dump(_),
@@ -289,6 +291,7 @@ const fn kind(method: &Method) -> Kind {
         | Method::Restore(_)
         | Method::SetQuota(_)
         | Method::RemoveQuota(_)
+        | Method::SetPlacement(_)
         | Method::Merge(_)
         | Method::Undo(_)
         | Method::Load(_)
@@ -329,6 +332,7 @@ fn has_request_id(request: &v1::Request) -> bool {
         Some(Method::ReplaceBody(ask)) => &ask.context,
         Some(Method::EditBody(ask)) => &ask.context,
         Some(Method::SetXattr(ask)) => &ask.context,
+        Some(Method::SetPlacement(ask)) => &ask.context,
         Some(Method::CreateMount(ask)) => &ask.context,
         Some(Method::RetireMount(ask)) => &ask.context,
         Some(Method::CreateSnapshot(ask)) => &ask.context,

@@ -168,4 +168,12 @@ service!(Admin {
     create_mount: CreateMountRequest(CreateMount) -> CreateMountResponse(CreateMount);
     retire_mount: RetireMountRequest(RetireMount) -> RetireMountResponse(RetireMount);
     check: CheckRequest(Check) -> CheckResponse(Check);
+    check_step: CheckStepRequest(CheckStep) -> CheckStepResponse(CheckStep);
+    repair: RepairRequest(Repair) -> RepairResponse(Repair);
+    list_shards: ListShardsRequest(ListShards) -> ShardsResponse(Shards);
+    add_shards: AddShardsRequest(AddShards) -> ShardsResponse(Shards);
+    get_placement: GetPlacementRequest(GetPlacement) -> PlacementResponse(Placement);
+    set_placement: SetPlacementRequest(SetPlacement) -> ChangedResponse(Changed);
+    set_mount_placement: SetMountPlacementRequest(SetMountPlacement)
+        -> SetMountPlacementResponse(SetMountPlacement);
 });

@@ -2,12 +2,12 @@
 //!
 //! Each command has its own arguments, examples and code in `commands/`.
 
-use crate::commands::publish;
 use crate::commands::{
     admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
     merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
     status, tree, umount, undo, up, warmup, watch,
 };
+use crate::commands::{placement, publish, shards};
 use crate::output::{Color, Format, Verbosity};
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand};
@@ -308,6 +308,10 @@ pub(crate) enum Command {
     Merge(merge::Arguments),
     /// Check that the records of the namespace fit together
     Fsck(fsck::Arguments),
+    /// Show the shards of the store, or add some
+    Shards(shards::Arguments),
+    /// Choose in which shards new directories are made
+    Placement(placement::Arguments),
     /// Put the past back in place
     Restore(restore::Arguments),
     /// Take back what a command did

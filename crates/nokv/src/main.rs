@@ -20,6 +20,7 @@ mod local_file;
 mod output;
 mod pages;
 mod progress;
+mod repair_plan;
 mod run;
 mod session;
 mod text;

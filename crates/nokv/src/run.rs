@@ -5,12 +5,12 @@
 //! once.
 
 use crate::arguments::{Arguments, Command, StoreArguments};
-use crate::commands::publish;
 use crate::commands::{
     admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
     merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
     status, tree, umount, undo, up, warmup, watch,
 };
+use crate::commands::{placement, publish, shards};
 use crate::error::Error;
 use crate::output::Output;
 use crate::session;
@@ -79,7 +79,7 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
     match command {
         Command::Up(arguments) => up::run(arguments, up::Welcome::Full, store, output).await,
         Command::Serve(arguments) => up::run(arguments, up::Welcome::Brief, store, output).await,
-        Command::Init(_) => init::run(store, output).await,
+        Command::Init(arguments) => init::run(&arguments, store, output).await,
         Command::Mount(arguments) => mount::run(arguments, store, output).await,
         Command::Umount(arguments) => umount::run(arguments, output).await,
         command => {
@@ -152,7 +152,9 @@ async fn with_client(
         Command::Branch(arguments) => branch::run(arguments, client, output).await,
         Command::Diff(arguments) => diff::run(arguments, client, output).await,
         Command::Merge(arguments) => merge::run(arguments, client, output).await,
-        Command::Fsck(_) => fsck::run(client, output).await,
+        Command::Fsck(arguments) => fsck::run(arguments, client, output).await,
+        Command::Shards(arguments) => shards::run(arguments, client, output).await,
+        Command::Placement(arguments) => placement::run(arguments, client, output).await,
         Command::Restore(arguments) => restore::run(arguments, store, client, output).await,
         Command::Undo(arguments) => undo::run(arguments, store, client, output).await,
         Command::Mounts(arguments) => mounts::run(arguments, client, output).await,

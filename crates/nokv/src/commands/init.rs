@@ -1,5 +1,6 @@
 //! `nokv init`: makes a store without starting it.
 
+use super::placement::Where;
 use crate::arguments::StoreArguments;
 use crate::error::Error;
 use crate::output::{Output, insert_bytes};
@@ -12,15 +13,27 @@ const EXAMPLES: &str = "\
 Examples:
   nokv init
   nokv init --dir /data/store
+  nokv init --shards 4 --placement spread
   nokv init --dir /data/store --objects s3://bucket/prefix";
 
 /// Arguments of `nokv init`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// How many shards it gets; more can be added at any time
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    shards: u16,
+    /// In which of them new directories are made
+    #[arg(long, value_name = "WHERE", default_value = "parent")]
+    placement: Where,
+}
 
 /// Makes the store. **Errors**: `AlreadyExists`.
-pub(crate) async fn run(store: &StoreArguments, output: &Output) -> Result<(), Error> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    store: &StoreArguments,
+    output: &Output,
+) -> Result<(), Error> {
     if store.server.is_some() {
         return Err(Error::Usage(
             "init makes a store on this machine; give --dir".to_owned(),
@@ -28,6 +41,9 @@ pub(crate) async fn run(store: &StoreArguments, output: &Output) -> Result<(), E
     }
     let dir = session::store_dir(store)?;
     let client = session::connect(store, Create::New).await?;
+    client.add_shards(arguments.shards).await?;
+    let placement = arguments.placement.into();
+    client.set_mount_placement("default", placement).await?;
     let objects = client.status().await?.objects_url;
     client.close().await?;
     if output.is_json() {

@@ -42,6 +42,7 @@ mod quotas;
 mod random;
 mod round_trip;
 mod s3;
+mod shards;
 mod snapshots;
 mod tree;
 mod undo;

@@ -5,7 +5,7 @@
 
 use super::store::{Inner, Service};
 use super::{
-    admin, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore,
+    admin, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore, shards,
     snapshots, watch,
 };
 use crate::figures::Asked;
@@ -205,6 +205,13 @@ impl Service {
             Method::ListSnapshots(ask) => snapshots::list(inner, ask),
             Method::RetireMount(ask) => admin::retire_mount(inner, ask),
             Method::Check(_) => admin::check(inner),
+            Method::CheckStep(ask) => shards::check_step(inner, &ask),
+            Method::Repair(ask) => shards::repair(inner, ask),
+            Method::ListShards(_) => Ok(shards::list(inner)),
+            Method::AddShards(ask) => shards::add(inner, ask),
+            Method::GetPlacement(ask) => shards::placement(inner, ask),
+            Method::SetPlacement(ask) => shards::place(inner, ask),
+            Method::SetMountPlacement(ask) => shards::place_mount(inner, &ask),
             Method::SetQuota(ask) => quotas::set(inner, ask),
             Method::RemoveQuota(ask) => quotas::remove(inner, ask),
             Method::GetQuota(ask) => quotas::get(inner, ask),

@@ -16,6 +16,8 @@ pub(super) fn take_sync(method: &mut Method) -> bool {
         Method::MakeNode(ask) => &mut ask.context,
         Method::ReplaceBody(ask) => &mut ask.context,
         Method::SetXattr(ask) => &mut ask.context,
+        Method::SetPlacement(ask) => &mut ask.context,
+        Method::Repair(ask) => &mut ask.context,
         Method::MakeDir(ask) => &mut ask.context,
         Method::MakeUnnamed(ask) => &mut ask.context,
         Method::Symlink(ask) => &mut ask.context,

@@ -13,7 +13,7 @@
 //!
 //! Reading order: [`store`] (open, create, close), [`call`] (lanes), [`reads`], [`changes`],
 //! [`edits`], [`bodies`], [`clients`], [`leases`], [`snapshots`], [`branches`], [`restore`],
-//! [`quotas`], [`watch`], [`admin`], [`sync`], [`maintenance`].
+//! [`quotas`], [`shards`], [`watch`], [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
 mod bodies;
@@ -34,6 +34,7 @@ mod reads;
 mod restore;
 #[cfg(test)]
 mod service_test;
+mod shards;
 mod snapshots;
 mod store;
 mod sync;

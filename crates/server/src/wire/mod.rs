@@ -22,6 +22,7 @@ mod node;
 mod publish;
 mod quota;
 mod replace_body;
+mod shard;
 mod snapshot;
 #[cfg(test)]
 mod wire_test;
@@ -52,4 +53,5 @@ pub use quota::{
     room_to_wire,
 };
 pub use replace_body::{replace_body, replace_body_to_wire};
+pub use shard::{placed, placed_to_wire, placement, placement_to_wire, shard, shard_to_wire};
 pub use snapshot::{lease_ms, snapshot, snapshot_to_wire};

@@ -1,8 +1,9 @@
 //! A plan of repairs in a file.
 //!
-//! **Shape**: JSON Lines. First `{"plan": 1, "store": ID}`; then a line for each problem (`problem`,
-//! `message`, and where it can be mended `action`, in words, and `repair`, in base64, what the server
-//! is sent back); after each step of the check `{"cursor": TEXT}`; last `{"done": true}`.
+//! **Shape**: JSON Lines. First `{"plan": 1, "store": ID}`; then a line for each problem
+//! (`problem`, `message`, and where it can be mended `action`, in words, and `repair`, in base64,
+//! what the server is sent back); after each step of the check `{"cursor": TEXT}`; last
+//! `{"done": true}`.
 //!
 //! Invariants:
 //! - a plan that is not finished has the name `FILE.partial`, and is gone on with from its last

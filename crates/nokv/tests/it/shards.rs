@@ -20,7 +20,8 @@ fn json_lines(bytes: &[u8]) -> Vec<serde_json::Value> {
 #[test]
 fn shards_are_added_and_directories_placed() {
     let store = Store::new();
-    assert_eq!(json_lines(&store.ok(["shards", "--json"])).len(), 1);
+    store.ok(["init", "--shards", "2"]);
+    assert_eq!(json_lines(&store.ok(["shards", "--json"])).len(), 2);
     store.ok(["shards", "add", "4"]);
     store.ok(["mkdir", "/runs"]);
     let set = json_lines(&store.ok(["placement", "set", "/runs", "spread", "--json"]));

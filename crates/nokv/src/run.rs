@@ -43,7 +43,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// The command line; called as `mount.nokv`, that of the mount that it asks for.
-fn words() -> Vec<OsString> {
+pub(crate) fn words() -> Vec<OsString> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let called = words.first().map(Path::new).and_then(Path::file_name);
     match called {

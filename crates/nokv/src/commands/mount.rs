@@ -173,7 +173,7 @@ fn detach() -> Result<(), Failure> {
     };
     let program = std::env::current_exe().map_err(failed)?;
     let mut child = Command::new(program)
-        .args(std::env::args_os().skip(1))
+        .args(crate::run::words().into_iter().skip(1))
         .arg("--foreground")
         .env(DETACHED, "1")
         .current_dir("/")

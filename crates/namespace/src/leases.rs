@@ -132,4 +132,21 @@ impl Leases {
         }
         set.since.values().min().copied().unwrap_or(Version::MAX)
     }
+
+    /// Until when a body that died at `death` is leased at least, by reads of the newest state.
+    pub(crate) fn until(&self, death: Version, now: u64) -> Option<u64> {
+        let set = self.set.lock();
+        let leases = set.since.iter().rev();
+        let last = leases
+            .filter(|(_, since)| **since < death)
+            .map(|(until, _)| *until)
+            .next();
+        let unknown = Some(set.unknown_until).filter(|until| now < *until);
+        last.max(unknown).filter(|until| *until >= now)
+    }
+
+    /// Until when a version is leased for itself.
+    pub(crate) fn version_until(&self, at: Version) -> Option<u64> {
+        self.set.lock().versions.get(&at).copied()
+    }
 }

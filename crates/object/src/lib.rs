@@ -26,6 +26,7 @@ mod subtree;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod upload;
+mod verify;
 
 pub use cache::{
     BlockCache, CACHE_DISK_BYTES_MIN, CACHE_MEMORY_BYTES_DEFAULT, CacheDirectory, CacheOptions,
@@ -50,6 +51,11 @@ pub use upload::StagedUnit;
 pub use upload::{
     PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, Staged, UploadOptions, UploadStats,
     Uploader,
+};
+
+pub use verify::{
+    BodyCheck, BodyCheckPage, Finding, FindingKind, SCRUB_BYTES_MAX, ScrubStep, delete_orphans,
+    scrub,
 };
 
 use upload::blocking;

@@ -27,7 +27,8 @@ pub struct DumpPage {
 /// before it; the one without name gets [`LOADED_NAME`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Load {
-    /// The directory that all goes into, then one in the other, those that the first node is below.
+    /// The directory that all goes into, then one in the other, those that the first node is
+    /// below.
     pub directories: Vec<LoadDirectory>,
     /// What is made.
     pub nodes: Bytes,

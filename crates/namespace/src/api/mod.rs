@@ -13,6 +13,7 @@ mod context;
 mod diff;
 mod dump;
 mod edit;
+mod explain;
 mod merge;
 mod mount;
 mod node;
@@ -41,6 +42,7 @@ pub use context::{Context, View};
 pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
 pub use dump::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use edit::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
+pub use explain::{About, EXPLAINED_MAX, Explained, Explanation, Keeper, SessionLife};
 pub use merge::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
 };

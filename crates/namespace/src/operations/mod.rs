@@ -13,6 +13,7 @@ mod dead_bodies;
 mod diff;
 mod dump;
 mod edit;
+mod explain;
 mod garbage;
 mod leases;
 mod link;

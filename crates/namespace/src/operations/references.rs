@@ -6,17 +6,17 @@
 //! - a page costs what it reads, and nothing is remembered between pages. A list that is read while
 //!   others write shows each reference that stays.
 
-use crate::failure::{from_engine, malformed};
+use crate::failure::{from_engine, from_shard, malformed};
 use crate::records::object::{self, BlockUse};
 use crate::records::{
     CHUNK, DEATH, DeadBody, DeathRecord, HELD, NODE, NodeRecord, OBJECT, StoredLayout, chunk,
-    is_whiteout, spot_at,
+    is_whiteout, spot_at, system,
 };
 use crate::{BodyPart, Holder, Namespace, ObjectUse, Reference, ReferenceCursor, ReferencePage};
 use bytes::Bytes;
 use nokv_engine::{Direction, KeyRange, Keyspace, Record};
 use nokv_shard::codec::Malformed;
-use nokv_shard::{Counter, Key};
+use nokv_shard::{Command, Counter, Durability, Key, Write};
 use nokv_types::{BlockId, BranchId, Extent, Failure, Generation, NodeId, Version};
 
 /// The families that have extents, in the order of the list.
@@ -40,6 +40,33 @@ impl Namespace {
             objects.push(used.map_err(|flaw| malformed(&Key::new(OBJECT, &key), &flaw))?);
         }
         Ok(objects)
+    }
+
+    /// What [`Self::remember_scrub`] wrote down.
+    pub fn scrub_place(&self) -> Result<Option<Bytes>, Failure> {
+        let key = system::scrub();
+        let found = self
+            .engine()
+            .get(key.keyspace(), key.bytes(), self.read_version())
+            .map_err(from_engine)?;
+        Ok(found.map(|found| found.value.into_bytes()))
+    }
+
+    /// Writes down where the reading back of all bodies is, in bytes of the caller's own; `None`
+    /// forgets it.
+    pub fn remember_scrub(&self, place: Option<Bytes>) -> Result<(), Failure> {
+        let key = system::scrub();
+        let command = Command {
+            writes: vec![match place {
+                Some(place) => Write::Put(key, place),
+                None => Write::Delete(key),
+            }],
+            ..Command::default()
+        };
+        self.shard()
+            .execute(command, Durability::Buffered)
+            .map_err(from_shard)?;
+        Ok(())
     }
 
     /// The references of the next `limit` records from a place on, or from the beginning.

@@ -47,3 +47,27 @@ pub(crate) fn version(key: &[u8]) -> Result<Version, Malformed> {
     })?;
     Ok(Version::from_u64(u64::from_be_bytes(bytes)))
 }
+
+/// Who needs the version of a key: the key of a snapshot's record, or a branch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum OwnerOfPin {
+    Snapshot(Key),
+    Branch(BranchId),
+}
+
+/// The owner in a key.
+pub(crate) fn owner(key: &[u8]) -> Result<OwnerOfPin, Malformed> {
+    let flaw = |expected| Malformed {
+        offset: 8,
+        expected,
+        got: format!("{key:02x?}"),
+    };
+    match key.get(8..).and_then(<[u8]>::split_first) {
+        Some((1, owner)) => Ok(OwnerOfPin::Snapshot(Key::new(super::SNAPSHOT, owner))),
+        Some((2, owner)) => {
+            let bytes = owner.try_into().map_err(|_| flaw("a branch"))?;
+            Ok(OwnerOfPin::Branch(BranchId::new(u32::from_be_bytes(bytes))))
+        }
+        _ => Err(flaw("owner 1 or 2")),
+    }
+}

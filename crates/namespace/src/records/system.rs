@@ -7,6 +7,7 @@
 //! | `branches` | format, first branch id not yet given (8) |
 //! | `mounts` | format, first mount id not yet given (8) |
 //! | `floor` | format, version below which nothing can be read (8) |
+//! | `scrub` | where the reading back of all bodies is: the caller's own bytes |
 //! | `leases` | format, until when leases of reads may run, milliseconds since 1970 (8) |
 
 use super::{FORMAT, SYSTEM};
@@ -30,6 +31,11 @@ pub(crate) fn mounts() -> Key {
 
 pub(crate) fn branches() -> Key {
     Key::new(SYSTEM, b"branches")
+}
+
+/// Where the reading back of all bodies is.
+pub(crate) fn scrub() -> Key {
+    Key::new(SYSTEM, b"scrub")
 }
 
 pub(crate) fn leases() -> Key {

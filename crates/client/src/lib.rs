@@ -74,7 +74,7 @@ pub use nokv_object::{
     CACHE_DISK_BYTES_MIN, CacheDirectory, CacheStats, CachedEntry, CachedStore, DamagedEntry,
     Evictions, OnDamage,
 };
-pub use nokv_object::{OpenBody, Staged, UploadOptions, Uploader};
+pub use nokv_object::{Compression, OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use pieces::PieceOf;
 pub use publish::{PublishExpect, PublishOptions, PublishReport};

@@ -9,11 +9,9 @@ use nokv_types::Encoding;
 
 /// Level of Zstandard: 3 is its default; higher levels slow an upload below what object stores
 /// take.
-#[cfg(test)]
 const ZSTD_LEVEL: i32 = 3;
 
 /// The bytes in this encoding; `None` unless that is shorter.
-#[cfg(test)]
 pub(crate) fn encode(encoding: Encoding, plain: &[u8]) -> Option<Vec<u8>> {
     let encoded = match encoding {
         Encoding::Plain => return None,

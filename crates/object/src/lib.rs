@@ -47,7 +47,7 @@ pub use store::{
     RetryingBlocks, S3Keys, Secret, forgets, objects_from_url,
 };
 pub use subtree::SubtreeHash;
-pub use upload::StagedUnit;
+pub use upload::{Compression, StagedUnit};
 pub use upload::{
     PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, Staged, UploadOptions, UploadStats,
     Uploader,

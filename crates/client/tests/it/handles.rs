@@ -2,8 +2,9 @@
 
 use crate::store::{Store, connect_dir, path};
 use nokv_client::{
-    BlockingFile, Client, ClientOptions, CollectRules, Creation, Durability, FileHandle,
-    FlushOptions, Ongoing, OpenOptions, Remove, Seek, Truncation, UploadOptions, WriteOptions,
+    BlockingFile, Client, ClientOptions, CollectRules, Compression, Creation, Durability,
+    FileHandle, FlushOptions, Ongoing, OpenOptions, Remove, Seek, Truncation, UploadOptions,
+    WriteOptions,
 };
 use nokv_types::{Generation, INLINE_BYTES_MAX, Reason};
 use proptest::prelude::*;
@@ -18,6 +19,7 @@ fn options() -> ClientOptions {
         packed_bytes_max: 20_000,
         parallel_puts: 3,
         memory_bytes_max: (48 << 10) + (192 << 10),
+        compression: Compression::Lz4,
     };
     ClientOptions {
         upload,

@@ -7,7 +7,7 @@ use super::{
     simulation::{Reading, Simulation},
     world_test::{Checked, path},
 };
-use crate::{UploadOptions, Uploader};
+use crate::{Compression, UploadOptions, Uploader};
 use bytes::Bytes;
 use nokv_env::{Clock, Random};
 use nokv_namespace::{
@@ -101,6 +101,7 @@ impl Simulation {
             packed_bytes_max: 30_000,
             parallel_puts: 3,
             memory_bytes_max: 1 << 20,
+            compression: Compression::Off,
         };
         let (files, network) = (Arc::clone(&self.files) as _, Arc::clone(&self.network) as _);
         let uploader = Uploader::new(files, network, session, options).expect("options");

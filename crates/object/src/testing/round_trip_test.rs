@@ -2,8 +2,8 @@
 
 use super::{Call, Chance, Fault, FaultStore, Operation, Trouble};
 use crate::{
-    BlockStore, BodyReader, Error, MemoryBlocks, Piece, ReadOptions, RetryOptions, RetryingBlocks,
-    UploadOptions, Uploader,
+    BlockStore, BodyReader, Compression, Error, MemoryBlocks, Piece, ReadOptions, RetryOptions,
+    RetryingBlocks, UploadOptions, Uploader,
 };
 use bytes::Bytes;
 use nokv_env::{FileSystem, MemoryFileSystem, OpenMode, Random, SeededRandom};
@@ -20,6 +20,7 @@ const OPTIONS: UploadOptions = UploadOptions {
     packed_bytes_max: 20_000,
     parallel_puts: 3,
     memory_bytes_max: (48 << 10) + 2 * BLOCK_BYTES_MIN,
+    compression: Compression::Off,
 };
 
 fn bytes_of(size: usize, seed: u64) -> Bytes {

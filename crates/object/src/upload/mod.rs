@@ -5,11 +5,13 @@
 //! comes back is a [`Staged`] upload; only [`Staged::durable`] gives the `Body`, and only when
 //! every object in it is durable, so a publish can't name what isn't there.
 //!
-//! Reading order: [`options`] (limits), [`source`] (bytes in), [`pack`] (shared objects),
-//! [`uploader`] (the whole), [`staged`] (the result), [`unit`] (pieces of random writes).
+//! Reading order: [`options`] (limits), [`source`] (bytes in), [`prepare`] (hashes, encodings),
+//! [`pack`] (shared objects), [`uploader`] (the whole), [`staged`] (the result), [`unit`] (pieces
+//! of random writes).
 
 mod options;
 mod pack;
+mod prepare;
 mod source;
 mod staged;
 mod unit;
@@ -17,7 +19,9 @@ mod uploader;
 #[cfg(test)]
 mod uploader_test;
 
-pub use options::{PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, UploadOptions};
+pub use options::{
+    Compression, PACK_BYTES_MAX, PACKED_BYTES_MAX, PARALLEL_PUTS_MAX, UploadOptions,
+};
 pub(crate) use source::blocking;
 pub use staged::Staged;
 pub use unit::StagedUnit;

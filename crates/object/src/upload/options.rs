@@ -1,7 +1,7 @@
 //! The limits of an upload, with their reasons.
 
 use crate::Error;
-use nokv_types::{BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN};
+use nokv_types::{BLOCK_BYTES_DEFAULT, BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, Encoding};
 
 /// Largest object that packs small bodies: two default blocks, so that a pack costs a reader no
 /// more than two blocks of a large file, and 10,000 files of 4 KiB are five PUTs.
@@ -16,7 +16,8 @@ pub const PARALLEL_PUTS_MAX: usize = 256;
 /// What an [`crate::Uploader`] may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UploadOptions {
-    /// Bytes of a block, [`BLOCK_BYTES_MIN`]..=[`BLOCK_BYTES_MAX`].
+    /// Bytes of a block, [`BLOCK_BYTES_MIN`]..=[`BLOCK_BYTES_MAX`], a power of two: so the digest
+    /// of a body is joined from those of its blocks.
     pub block_bytes: u32,
     /// Bytes at which a pack is closed, 1..=[`PACK_BYTES_MAX`].
     pub pack_bytes_max: u32,
@@ -27,6 +28,32 @@ pub struct UploadOptions {
     pub parallel_puts: usize,
     /// Bytes read and not yet stored, at least `pack_bytes_max` plus two blocks.
     pub memory_bytes_max: u32,
+    /// How bytes are stored where that is shorter.
+    pub compression: Compression,
+}
+
+/// How bytes are stored. A sample of each block decides: what would hardly become shorter is stored
+/// as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    Off,
+    /// As LZ4: fast, for text and sparse numbers.
+    Lz4,
+    /// As Zstandard: shorter, at a few hundred MB/s and core.
+    Zstd,
+}
+
+impl Compression {
+    /// What it tries.
+    pub(crate) const fn encoding(self) -> Encoding {
+        match self {
+            Self::Off => Encoding::Plain,
+            Self::Lz4 => Encoding::Lz4,
+            Self::Zstd => Encoding::Zstd,
+        }
+    }
 }
 
 impl Default for UploadOptions {
@@ -37,6 +64,7 @@ impl Default for UploadOptions {
             packed_bytes_max: PACKED_BYTES_MAX,
             parallel_puts: 16,
             memory_bytes_max: 64 << 20,
+            compression: Compression::Off,
         }
     }
 }
@@ -45,7 +73,9 @@ impl UploadOptions {
     /// The same options if they are within their limits. **Errors**: [`Error::Invalid`].
     pub(crate) fn checked(self) -> Result<Self, Error> {
         let least_memory = u64::from(self.pack_bytes_max) + 2 * u64::from(self.block_bytes);
-        let flaw = if !(BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&self.block_bytes) {
+        let flaw = if !self.block_bytes.is_power_of_two() {
+            format!("block_bytes is {}, no power of two", self.block_bytes)
+        } else if !(BLOCK_BYTES_MIN..=BLOCK_BYTES_MAX).contains(&self.block_bytes) {
             format!(
                 "block_bytes is {}, not {BLOCK_BYTES_MIN}..={BLOCK_BYTES_MAX}",
                 self.block_bytes

@@ -7,9 +7,10 @@
 //! - the memory of a pack is the merged reservation of what was put into it, given back when the
 //!   PUT ends.
 
-use crate::{Error, checksum};
+use super::prepare::{Part, Prepared};
+use crate::Error;
 use bytes::Bytes;
-use nokv_types::{BlockId, Extent, Unit};
+use nokv_types::BlockId;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// `None` while the PUT has not ended.
@@ -60,23 +61,18 @@ impl OpenPack {
     /// Adds bytes, which the caller has checked to fit, and their reservation.
     pub(crate) fn add(
         &mut self,
-        piece: &[u8],
+        piece: &Prepared,
         body_offset: u64,
         memory: OwnedSemaphorePermit,
-    ) -> (Extent, PackTicket) {
+    ) -> (Part, PackTicket) {
         let offset = u32::try_from(self.bytes.len()).expect("a pack is at most PACK_BYTES_MAX");
-        let length =
-            u32::try_from(piece.len()).expect("a packed piece is at most PACKED_BYTES_MAX");
-        self.bytes.extend_from_slice(piece);
+        self.bytes.extend_from_slice(&piece.stored);
         match &mut self.memory {
             Some(held) => held.merge(memory),
             None => self.memory = Some(memory),
         }
-        let range = offset..offset.saturating_add(length);
-        let unit = Unit::plain(self.block, range, checksum::crc32c(piece));
-        let extent = Extent::whole(body_offset, unit);
         (
-            extent,
+            piece.part(self.block, offset, body_offset),
             PackTicket {
                 block: self.block,
                 outcome: self.outcome.subscribe(),

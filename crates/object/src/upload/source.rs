@@ -2,10 +2,12 @@
 //!
 //! Invariants:
 //! - a source of known size yields exactly that many bytes or fails with `SourceChanged`;
-//! - files are read with one positional read per block on a blocking thread, which also hashes it,
-//!   so that an async thread never waits for a disk nor computes for long.
+//! - files are read with one positional read per block on a blocking thread, so that an async
+//!   thread never waits for a disk.
 
-use crate::{Error, checksum};
+use super::options::Compression;
+use super::prepare::Prepared;
+use crate::Error;
 use bytes::{Bytes, BytesMut};
 use nokv_env::{File, FileSystem, OpenMode};
 use std::{io, path::Path, sync::Arc};
@@ -14,25 +16,20 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Below this, hashing costs less than the way to a blocking thread and back (some 10 µs).
-const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
-
 /// The next piece of a source.
 pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
-    pub(crate) crc32c: u32,
     /// Whether the source ended at or within this piece. May be `false` for the last piece of a
     /// source of unknown size; then one empty piece follows.
     pub(crate) is_last: bool,
 }
 
-/// A source that is being read; it hashes what it yields.
+/// A source that is being read.
 pub(crate) struct Source<R> {
     input: Input<R>,
     name: String,
     size: Option<u64>,
     position: u64,
-    hasher: blake3::Hasher,
 }
 
 /// The kinds of sources.
@@ -56,7 +53,6 @@ impl<R: AsyncRead + Unpin> Source<R> {
             name,
             size,
             position: 0,
-            hasher: blake3::Hasher::new(),
         }
     }
 
@@ -74,11 +70,6 @@ impl<R: AsyncRead + Unpin> Source<R> {
         self.position
     }
 
-    /// The BLAKE3 of all that was yielded.
-    pub(crate) fn digest(&self) -> nokv_types::Digest {
-        checksum::finish(&self.hasher)
-    }
-
     /// Reads `want` bytes, or what is left.
     pub(crate) async fn next(&mut self, want: u32) -> Result<Piece, Error> {
         let want = want as usize;
@@ -91,14 +82,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
                     want,
                     size: self.size.unwrap_or(0),
                 };
-                let mut hasher = std::mem::take(&mut self.hasher);
-                let (piece, hasher) = blocking(move || {
-                    let piece = job.run(&mut hasher)?;
-                    Ok((piece, hasher))
-                })
-                .await?;
-                self.hasher = hasher;
-                piece
+                blocking(move || job.run()).await?
             }
             Input::Reader(reader) => {
                 let (bytes, is_last) = read_stream(
@@ -111,41 +95,15 @@ impl<R: AsyncRead + Unpin> Source<R> {
                     },
                 )
                 .await?;
-                self.hash(bytes, is_last).await?
+                Piece { bytes, is_last }
             }
             Input::Memory(rest) => {
                 let bytes = rest.split_to(want.min(rest.len()));
                 let is_last = rest.is_empty();
-                self.hash(bytes, is_last).await?
+                Piece { bytes, is_last }
             }
         };
         self.position += piece.bytes.len() as u64;
-        Ok(piece)
-    }
-
-    async fn hash(&mut self, bytes: Bytes, is_last: bool) -> Result<Piece, Error> {
-        if bytes.len() <= HASH_INLINE_BYTES_MAX {
-            self.hasher.update(&bytes);
-            return Ok(Piece {
-                crc32c: checksum::crc32c(&bytes),
-                bytes,
-                is_last,
-            });
-        }
-        let mut hasher = std::mem::take(&mut self.hasher);
-        let (piece, hasher) = blocking(move || {
-            hasher.update(&bytes);
-            Ok((
-                Piece {
-                    crc32c: checksum::crc32c(&bytes),
-                    bytes,
-                    is_last,
-                },
-                hasher,
-            ))
-        })
-        .await?;
-        self.hasher = hasher;
         Ok(piece)
     }
 }
@@ -160,7 +118,7 @@ struct FileRead {
 }
 
 impl FileRead {
-    fn run(self, hasher: &mut blake3::Hasher) -> Result<Piece, Error> {
+    fn run(self) -> Result<Piece, Error> {
         let mut buffer = vec![0; self.want];
         let failed = |error: io::Error| Error::from_io("read", Path::new(&self.name), &error);
         match self.file.read_exact_at(&mut buffer, self.offset) {
@@ -170,7 +128,6 @@ impl FileRead {
             }
             Err(error) => return Err(failed(error)),
         }
-        hasher.update(&buffer);
         let is_last = self.offset + buffer.len() as u64 == self.size;
         if is_last {
             let length = self.file.len().map_err(failed)?;
@@ -179,7 +136,6 @@ impl FileRead {
             }
         }
         Ok(Piece {
-            crc32c: checksum::crc32c(&buffer),
             bytes: buffer.into(),
             is_last,
         })
@@ -259,7 +215,7 @@ pub(crate) async fn open_file(
 /// What opening a file that should be small has brought.
 pub(crate) enum SmallFile {
     /// It has the expected size: here is all of it.
-    Whole(Piece, nokv_types::Digest),
+    Whole(Prepared),
     /// It has another size.
     Resized(Arc<dyn File>, u64),
 }
@@ -270,6 +226,7 @@ pub(crate) async fn read_small_file(
     files: Arc<dyn FileSystem>,
     path: &Path,
     size: u32,
+    compression: Compression,
 ) -> Result<SmallFile, Error> {
     let path = path.to_owned();
     blocking(move || {
@@ -287,9 +244,8 @@ pub(crate) async fn read_small_file(
             want: size as usize,
             size: length,
         };
-        let mut hasher = blake3::Hasher::new();
-        let piece = read.run(&mut hasher)?;
-        Ok(SmallFile::Whole(piece, checksum::finish(&hasher)))
+        let piece = read.run()?;
+        Ok(SmallFile::Whole(Prepared::of(piece.bytes, 0, compression)))
     })
     .await
 }

@@ -3,8 +3,8 @@
 //! Invariants: as of [`super::uploader`]; whoever hands in bytes has reserved them in the memory
 //! that the uploader was made with, and the reservation ends with the PUT.
 
-use super::{pack::PackTicket, source::Piece, staged::put_result, uploader::Uploader};
-use crate::{Error, SubtreeHash, blocking, checksum};
+use super::{pack::PackTicket, prepare::Prepared, staged::put_result, uploader::Uploader};
+use crate::{Error, SubtreeHash};
 use bytes::Bytes;
 use nokv_types::Unit;
 use std::fmt;
@@ -56,26 +56,24 @@ impl Uploader {
             Some(memory) => memory,
             None => inner.reserve(0).await,
         };
-        let hashed = bytes.clone();
-        let (crc32c, hash) = blocking(move || {
-            let hash = SubtreeHash::of(&hashed, offset);
-            Ok((checksum::crc32c(&hashed), hash))
-        })
-        .await?;
-        if bytes.len() <= inner.options.packed_bytes_max as usize {
-            let (extent, ticket) = inner.add_to_pack(&bytes, 0, memory)?;
+        let is_small = bytes.len() <= inner.options.packed_bytes_max as usize;
+        let prepared = Prepared::beside(bytes, offset, inner.options.compression).await?;
+        let hash = prepared.hash;
+        if is_small {
+            let (part, ticket) = inner.add_to_pack(&prepared, 0, memory)?;
             let put = Put::Packed(ticket);
-            let unit = extent.unit;
+            let unit = part.extent.unit;
             return Ok(StagedUnit { unit, hash, put });
         }
+        let block = inner.next_block()?;
+        let unit = prepared.part(block, 0, 0).extent.unit;
+        let put = inner.put(block, prepared.stored);
         let mut puts = JoinSet::new();
-        let is_last = false;
-        let piece = Piece {
-            bytes,
-            crc32c,
-            is_last,
-        };
-        let unit = inner.put_block(&mut puts, piece, 0, memory)?.unit;
+        puts.spawn(async move {
+            let result = put.await;
+            drop(memory);
+            result
+        });
         let put = Put::Alone(puts);
         Ok(StagedUnit { unit, hash, put })
     }

@@ -10,15 +10,16 @@
 //!   say when none is under way any more, and nothing arrives in a session that was swept.
 
 use super::{
-    options::UploadOptions,
+    options::{Compression, UploadOptions},
     pack::{OpenPack, PackTicket, SealedPack},
+    prepare::{Part, Prepared},
     source::{self, Input, Piece, PlainSource, SmallFile, Source},
     staged::{self, Staged},
 };
-use crate::{BlockStore, Error, checksum};
+use crate::{BlockStore, Error};
 use bytes::Bytes;
 use nokv_env::FileSystem;
-use nokv_types::{BlockId, Body, Digest, Extent, INLINE_BYTES_MAX, Layout, SessionId, Unit};
+use nokv_types::{BlockId, INLINE_BYTES_MAX, SessionId};
 use parking_lot::Mutex;
 use std::{
     fmt,
@@ -158,10 +159,13 @@ impl Uploader {
         let (file, size) = match small {
             Some(size) => {
                 let memory = inner.reserve(size).await;
-                match source::read_small_file(Arc::clone(&inner.files), path, size).await? {
-                    SmallFile::Whole(piece, digest) => {
-                        return inner.stage_small(piece, digest, memory);
-                    }
+                let files = Arc::clone(&inner.files);
+                let compression = match size as usize <= INLINE_BYTES_MAX {
+                    true => Compression::Off,
+                    false => inner.options.compression,
+                };
+                match source::read_small_file(files, path, size, compression).await? {
+                    SmallFile::Whole(piece) => return inner.stage_small(size, piece, memory),
                     SmallFile::Resized(file, size) => (file, size),
                 }
             }
@@ -232,7 +236,7 @@ impl Inner {
         mut source: Source<R>,
     ) -> Result<Staged, Error> {
         let mut puts = JoinSet::new();
-        let mut extents = Vec::new();
+        let mut parts = Vec::new();
         let mut pack = None;
         loop {
             let want = source.next_bytes(self.options.block_bytes);
@@ -241,40 +245,40 @@ impl Inner {
             }
             let mut memory = self.reserve(want).await;
             let body_offset = source.position();
-            let piece = source.next(want).await?;
-            let unused = want as usize - piece.bytes.len();
-            drop(memory.split(unused));
-            if piece.is_last && body_offset == 0 && piece.bytes.len() <= INLINE_BYTES_MAX {
-                self.count_source(&piece.bytes);
-                return self.staged_inline(piece.bytes, source.digest());
+            let Piece { bytes, is_last } = source.next(want).await?;
+            drop(memory.split(want as usize - bytes.len()));
+            self.count_source(&bytes);
+            if is_last && body_offset == 0 && bytes.len() <= INLINE_BYTES_MAX {
+                return Ok(self.staged_inline(bytes));
             }
-            if piece.bytes.is_empty() {
+            if bytes.is_empty() {
                 break;
             }
-            self.count_source(&piece.bytes);
-            let is_last = piece.is_last;
-            if is_last && piece.bytes.len() <= self.options.packed_bytes_max as usize {
-                let (extent, ticket) = self.add_to_pack(&piece.bytes, body_offset, memory)?;
-                extents.push(extent);
+            if is_last && bytes.len() <= self.options.packed_bytes_max as usize {
+                let prepared =
+                    Prepared::beside(bytes, body_offset, self.options.compression).await?;
+                let (part, ticket) = self.add_to_pack(&prepared, body_offset, memory)?;
+                parts.push(part);
                 pack = Some(ticket);
             } else {
-                extents.push(self.put_block(&mut puts, piece, body_offset, memory)?);
+                self.put_block(&mut puts, bytes, body_offset, memory)?;
             }
             while let Some(joined) = puts.try_join_next() {
-                staged::put_result(joined)?;
+                parts.push(staged::put_result(joined)?);
             }
             if is_last {
                 break;
             }
         }
-        let (size, digest) = (source.position(), source.digest());
+        let size = source.position();
         if size == 0 {
-            return self.staged_inline(Bytes::new(), digest);
+            return Ok(self.staged_inline(Bytes::new()));
         }
-        let body = new_body(size, digest, Layout::Extents(extents))?;
         Ok(Staged {
-            body,
+            size,
+            inline: None,
             puts,
+            parts,
             pack,
             uploader: Arc::clone(self),
         })
@@ -283,69 +287,71 @@ impl Inner {
     /// Stages a whole small source that has been read already.
     fn stage_small(
         self: &Arc<Self>,
-        piece: Piece,
-        digest: Digest,
+        size: u32,
+        piece: Prepared,
         memory: OwnedSemaphorePermit,
     ) -> Result<Staged, Error> {
-        self.count_source(&piece.bytes);
-        if piece.bytes.len() <= INLINE_BYTES_MAX {
-            return self.staged_inline(piece.bytes, digest);
+        let counter = &self.counters.source_bytes;
+        counter.fetch_add(u64::from(size), Ordering::Relaxed);
+        if size as usize <= INLINE_BYTES_MAX {
+            return Ok(self.staged_inline(piece.stored));
         }
-        let size = piece.bytes.len() as u64;
-        let (extent, ticket) = self.add_to_pack(&piece.bytes, 0, memory)?;
-        let body = new_body(size, digest, Layout::Extents(vec![extent]))?;
-        let uploader = Arc::clone(self);
+        let (part, ticket) = self.add_to_pack(&piece, 0, memory)?;
         Ok(Staged {
-            body,
+            size: u64::from(size),
+            inline: None,
             puts: JoinSet::new(),
+            parts: vec![part],
             pack: Some(ticket),
-            uploader,
-        })
-    }
-
-    fn staged_inline(self: &Arc<Self>, bytes: Bytes, digest: Digest) -> Result<Staged, Error> {
-        let body = new_body(bytes.len() as u64, digest, Layout::Inline(bytes))?;
-        Ok(Staged {
-            body,
-            puts: JoinSet::new(),
-            pack: None,
             uploader: Arc::clone(self),
         })
     }
 
-    /// Starts the PUT of a block.
-    pub(super) fn put_block(
-        &self,
-        puts: &mut JoinSet<Result<(), Error>>,
-        piece: Piece,
+    fn staged_inline(self: &Arc<Self>, bytes: Bytes) -> Staged {
+        Staged {
+            size: bytes.len() as u64,
+            inline: Some(bytes),
+            puts: JoinSet::new(),
+            parts: Vec::new(),
+            pack: None,
+            uploader: Arc::clone(self),
+        }
+    }
+
+    /// Starts to prepare and to PUT a block, beside those before it.
+    fn put_block(
+        self: &Arc<Self>,
+        puts: &mut JoinSet<Result<Part, Error>>,
+        bytes: Bytes,
         body_offset: u64,
         memory: OwnedSemaphorePermit,
-    ) -> Result<Extent, Error> {
+    ) -> Result<(), Error> {
         let block = self.next_block()?;
-        let length = u32::try_from(piece.bytes.len()).expect("a block is at most BLOCK_BYTES_MAX");
-        let put = self.put(block, piece.bytes);
+        let inner = Arc::clone(self);
         puts.spawn(async move {
-            let result = put.await;
+            let compression = inner.options.compression;
+            let prepared = Prepared::beside(bytes, body_offset, compression).await?;
+            let part = prepared.part(block, 0, body_offset);
+            inner.put(block, prepared.stored).await?;
             drop(memory);
-            result
+            Ok(part)
         });
-        let unit = Unit::plain(block, 0..length, piece.crc32c);
-        Ok(Extent::whole(body_offset, unit))
+        Ok(())
     }
 
     /// Puts bytes into the open pack, opening and closing packs as needed.
     pub(super) fn add_to_pack(
         &self,
-        bytes: &[u8],
+        piece: &Prepared,
         body_offset: u64,
         memory: OwnedSemaphorePermit,
-    ) -> Result<(Extent, PackTicket), Error> {
+    ) -> Result<(Part, PackTicket), Error> {
         let bytes_max = self.options.pack_bytes_max as usize;
         let mut full = None;
         let mut slot = self.pack.lock();
         if slot
             .as_ref()
-            .is_some_and(|pack| pack.len() + bytes.len() > bytes_max)
+            .is_some_and(|pack| pack.len() + piece.stored.len() > bytes_max)
         {
             full = slot.take();
         }
@@ -353,7 +359,7 @@ impl Inner {
             *slot = Some(OpenPack::new(self.next_block()?, bytes_max));
         }
         let pack = slot.as_mut().expect("it was made just above");
-        let added = pack.add(bytes, body_offset, memory);
+        let added = pack.add(piece, body_offset, memory);
         drop(slot);
         if let Some(full) = full {
             self.put_pack(full.seal());
@@ -385,7 +391,7 @@ impl Inner {
     }
 
     /// A PUT that waits for its turn.
-    fn put(
+    pub(super) fn put(
         &self,
         block: BlockId,
         bytes: Bytes,
@@ -423,7 +429,7 @@ impl Inner {
         permit
     }
 
-    fn next_block(&self) -> Result<BlockId, Error> {
+    pub(super) fn next_block(&self) -> Result<BlockId, Error> {
         let sequence = self.sequence_next.fetch_add(1, Ordering::Relaxed);
         match u32::try_from(sequence) {
             Ok(sequence) => Ok(BlockId {
@@ -452,9 +458,4 @@ impl Inner {
 
 fn stopped() -> Error {
     Error::Unavailable("the upload was stopped".to_owned())
-}
-
-fn new_body(size: u64, digest: Digest, layout: Layout) -> Result<Body, Error> {
-    debug_assert!(size > 0 || digest == checksum::digest(b""));
-    Body::new(size, Some(digest), layout).map_err(|flaw| Error::Invalid(flaw.to_string()))
 }

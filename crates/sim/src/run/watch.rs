@@ -4,6 +4,7 @@
 use super::Run;
 use crate::model::{Event, Id};
 use crate::violation::{Violation, broken};
+use nokv_env::Clock;
 use nokv_namespace::{Change, ChangeKind, ChangedPlace, Scope};
 use nokv_types::{Reason, Version};
 
@@ -60,7 +61,9 @@ impl Run {
         {
             Ok(page) => page,
             Err(failure) if failure.reason() == Reason::Compacted => {
-                if watcher.cursor >= self.namespace.floor() {
+                let log_ms = nokv_shard::Options::default().log_ms;
+                let young = watcher.cursor.millis() + log_ms > self.machine.clock.now_millis();
+                if watcher.cursor >= self.namespace.floor() && young {
                     return broken("watch-retained", format!("{failure}, but it is retained"));
                 }
                 self.watchers[index] = Watcher::new(self.namespace.read_version());

@@ -103,3 +103,49 @@ fn make_dir_with_parents_rests_on_the_directory_that_it_found() {
         Step::Go(0),
     ]);
 }
+
+/// What the command made was moved since: taking it back would empty the directory.
+#[test]
+fn undo_of_a_directory_that_moved_since_is_a_conflict() {
+    let moved = Op::Rename {
+        from: at(&vec!["t", "b"]),
+        to: at(&vec!["t", "a", "c"]),
+        mode: nokv_sim::model::Rename::Plain,
+    };
+    passes(vec![
+        make_dir(0, vec!["t", "a"], true),
+        Step::Go(0),
+        make_dir(0, vec!["t", "b", "b"], true),
+        Step::Go(0),
+        begin(0, moved),
+        Step::Go(0),
+        begin(0, Op::Undo { back: 1 }),
+        Step::Go(0),
+        Step::Compare,
+    ]);
+}
+
+#[test]
+fn undo_into_a_removed_tree_is_a_conflict_whether_it_is_taken_apart_or_not() {
+    let mode = Op::SetAttributes {
+        at: at(&vec!["t", "a", "c"]),
+        follow: false,
+        mode: Some(0o600),
+        mtime: None,
+        size: None,
+    };
+    let removed = Op::Remove {
+        at: at(&vec!["t", "a"]),
+        what: nokv_sim::model::Removal::Tree,
+    };
+    passes(vec![
+        make_dir(0, vec!["t", "a", "c"], true),
+        Step::Go(0),
+        begin(0, mode),
+        Step::Go(0),
+        begin(0, removed),
+        Step::Go(0),
+        begin(0, Op::Undo { back: 1 }),
+        Step::Go(0),
+    ]);
+}

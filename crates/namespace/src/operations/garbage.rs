@@ -262,7 +262,6 @@ impl Namespace {
             plan.settle()?;
             let (going, nameless) = plan.take_aftermath();
             let command = plan.compile(None, bytes::Bytes::new())?;
-            self.inner.spawn.give_way();
             let executed = self.shard().execute(command, Durability::Buffered);
             match executed {
                 Ok(_) => {

@@ -4,7 +4,6 @@ use super::event::Event;
 use super::layer::{Child, Id, Layer, LayerId};
 use super::merge::{Choice, Merged, merge};
 use super::world::{At, Outcome, Spot, TRUNK, World};
-use crate::op::Op;
 use nokv_namespace::ChangeKind;
 use nokv_types::Reason;
 use std::sync::Arc;
@@ -149,12 +148,13 @@ impl World {
         branch.is_some_and(|spot| !self.changed.contains(&spot.layer))
     }
 
-    /// A merged branch is what its target is.
-    pub fn rested_if(&mut self, op: &Op, places: &[At]) {
-        if let (Op::Merge { .. }, [source, _]) = (op, places)
-            && let Ok(branch) = self.lookup(source, true)
-        {
-            self.changed.remove(&branch.layer);
+    /// A branch that was merged rests on that, whatever changed in it since `before`.
+    pub fn rested_if(&mut self, before: &Self) {
+        for (id, origin) in &self.origins {
+            let was = before.origins.get(id);
+            if was.is_some_and(|was| !Arc::ptr_eq(&was.base, &origin.base)) {
+                self.changed.remove(id);
+            }
         }
     }
 

@@ -58,7 +58,10 @@ pub(super) fn expect(world: &mut World, asked: &Asked, answer: Option<&Answer>) 
             if !world.is_dir(directory) {
                 return Err(Reason::NotDirectory);
             }
-            world.quotas.remove(&directory).ok_or(Reason::NotFound)?;
+            // One whose counting was cut off limits nothing, and can be removed.
+            if world.quotas.remove(&directory).is_none() && answer.is_none() {
+                return Err(Reason::NotFound);
+            }
         }
         _ => return expect_of_trees(world, asked, answer),
     }

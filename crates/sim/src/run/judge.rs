@@ -110,6 +110,8 @@ impl Run {
         };
         match reason {
             Reason::Compacted => too_old(),
+            // The lease ended between the beginning and the end.
+            Reason::SnapshotExpired => true,
             Reason::QuotaExceeded => asked.met_removal,
             // Nobody knows a mount that was retired meanwhile.
             Reason::NotFound => asked.mount.0 != crate::model::TRUNK && self.mount_is_gone(asked),
@@ -212,7 +214,11 @@ impl Run {
             return;
         };
         let mut window = self.window(asked.begun, newest).into_iter();
-        asked.directory = window.find_map(|world| world.lookup(at, true).ok());
+        let directory = |world: Arc<World>| {
+            let found = world.lookup(at, true).ok();
+            found.filter(|found| world.is_dir(*found))
+        };
+        asked.directory = window.find_map(directory);
     }
 
     /// A snapshot or branch shows what was when it was asked for, or what it was asked to show.
@@ -254,7 +260,7 @@ impl Run {
             events = None;
         }
         if let Op::Merge { .. } = asked.op {
-            next.rested_if(&asked.op, &asked.places);
+            next.rested_if(before);
             events = None;
         }
         if matches!(

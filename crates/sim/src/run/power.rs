@@ -211,7 +211,7 @@ impl Run {
             match expect(&mut with, asked, Some(&answer)) {
                 Ok(Said::World) => {
                     with.note_changes(world);
-                    with.rested_if(&asked.op, &asked.places);
+                    with.rested_if(world);
                     Some(with)
                 }
                 _ => None,

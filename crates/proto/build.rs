@@ -10,6 +10,7 @@ use std::path::PathBuf;
 const FILES: &[&str] = &[
     "proto/nokv/v1/frame.proto",
     "proto/nokv/v1/namespace.proto",
+    "proto/nokv/v1/backup.proto",
     "proto/nokv/v1/bodies.proto",
     "proto/nokv/v1/admin.proto",
     "proto/nokv/v1/branches.proto",

@@ -12,6 +12,7 @@
 //! - a put acknowledges a path only after its publish is durable; a get never leaves half a file
 //!   under its name, and writes nothing outside of its target.
 
+mod backups;
 mod blocks;
 mod branches;
 mod cache;
@@ -42,6 +43,7 @@ mod walk;
 mod warm;
 mod watch;
 
+pub use backups::{Backup, BackupFlaw, KeepBackups, MadeBackup};
 pub use branches::MergeAnswer;
 pub use cache::{CacheConfig, CacheDir};
 pub use client::Client;
@@ -76,6 +78,7 @@ pub use nokv_object::{
 };
 pub use nokv_object::{Compression, OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
+pub use nokv_server::{RestoreAt, RestoreStore, RestoredStore, restore_store};
 pub use pieces::PieceOf;
 pub use publish::{PublishExpect, PublishOptions, PublishReport};
 pub use restore::CommandAnswer;

@@ -257,7 +257,10 @@ impl Remote {
                 | Method::Repair(_)
                 | Method::RetireMount(_)
                 | Method::Diff(_)
-                | Method::Dump(_),
+                | Method::Dump(_)
+                | Method::MakeBackup(_)
+                | Method::RemoveBackup(_)
+                | Method::VerifyBackup(_),
             ) => Patience::Unlimited,
             _ => Patience::Deadline,
         };

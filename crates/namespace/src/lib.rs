@@ -40,6 +40,7 @@ mod records;
 mod spot;
 mod walk;
 
+pub use api::Hold;
 pub use api::LeaseKeeping;
 pub use api::{
     ANNOUNCEMENT_ITEMS_MAX, Announcement, AnnouncementEnd, Asker, CLIENT_LABEL_BYTES_MAX,

@@ -20,8 +20,7 @@ use crate::pins::{Hold, Pins};
 use crate::plan::Plan;
 use crate::plant::{Plant, Planted, is_planted};
 use crate::reader::Reader;
-use crate::records::answer::Answer;
-use crate::records::{MountRecord, MountState, OBJECT, pin, shard_of, system};
+use crate::records::{MountRecord, MountState, OBJECT, answer::Answer, pin, shard_of, system};
 use crate::spot::Spot;
 use crate::{Context, Mount, Options, View};
 use nokv_engine::{Direction, Engine, KeyRange, Keyspace, Retention};
@@ -66,6 +65,7 @@ pub(crate) struct Inner {
     pruned: AtomicU64,
     /// Releases of pins when all held bodies were last looked at.
     pub(crate) held_looked_at: AtomicU64,
+    pub(crate) holds: Mutex<Vec<crate::Hold>>,
     /// The last time that the floor was raised.
     pub(crate) floor_written: Mutex<FloorWritten>,
     /// Who has files open and holds locks.
@@ -128,6 +128,7 @@ impl Namespace {
         );
         let inner = Inner {
             mounts: RwLock::new(read_mounts(shard.engine())?),
+            holds: Mutex::new(crate::operations::read_holds(shard.engine())?),
             shard,
             clock: Arc::clone(&env.clock),
             spawn: Arc::clone(&env.spawn),

@@ -3,9 +3,9 @@
 //! Each command has its own arguments, examples and code in `commands/`.
 
 use crate::commands::{
-    admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
-    merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
-    status, tree, umount, undo, up, warmup, watch,
+    admin, backup, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link,
+    load, ls, merge, mkdir, mount, mounts, mv, put, quota, restore, restore_store, rm, sessions,
+    snapshot, stat, stats, status, tree, umount, undo, up, warmup, watch,
 };
 use crate::commands::{placement, publish, shards};
 use crate::output::{Color, Format, Verbosity};
@@ -334,6 +334,10 @@ pub(crate) enum Command {
     Umount(umount::Arguments),
     /// Show what a mount is doing
     Stats(stats::Arguments),
+    /// Copy the metadata to an object store, once or continuously
+    Backup(backup::Arguments),
+    /// Bring a store back from its backup
+    RestoreStore(restore_store::Arguments),
     /// Collect what nothing names any more
     Gc(gc::Arguments),
     /// Bring files into the cache of this machine before they are read

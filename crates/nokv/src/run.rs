@@ -6,9 +6,9 @@
 
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
-    admin, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link, load, ls,
-    merge, mkdir, mount, mounts, mv, put, quota, restore, rm, sessions, snapshot, stat, stats,
-    status, tree, umount, undo, up, warmup, watch,
+    admin, backup, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link,
+    load, ls, merge, mkdir, mount, mounts, mv, put, quota, restore, restore_store, rm, sessions,
+    snapshot, stat, stats, status, tree, umount, undo, up, warmup, watch,
 };
 use crate::commands::{placement, publish, shards};
 use crate::error::Error;
@@ -82,6 +82,12 @@ async fn run(command: Command, store: &StoreArguments, output: &Output) -> Resul
         Command::Init(arguments) => init::run(&arguments, store, output).await,
         Command::Mount(arguments) => mount::run(arguments, store, output).await,
         Command::Umount(arguments) => umount::run(arguments, output).await,
+        Command::RestoreStore(arguments) => {
+            tokio::select! {
+                outcome = restore_store::run(arguments, store, output) => outcome,
+                _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            }
+        }
         command => {
             let client = session::connect(store, creates(&command)).await?;
             let outcome = tokio::select! {
@@ -163,6 +169,7 @@ async fn with_client(
         Command::Watch(arguments) => watch::run(arguments, client, output).await,
         Command::Dump(arguments) => dump::run(arguments, client, output).await,
         Command::Load(arguments) => load::run(arguments, client, output).await,
+        Command::Backup(arguments) => backup::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,
         Command::Warmup(arguments) => warmup::run(arguments, client, output).await,
         Command::Status(_) => status::run(client, output).await,
@@ -172,6 +179,7 @@ async fn with_client(
         | Command::Mount(_)
         | Command::Umount(_)
         | Command::Stats(_)
+        | Command::RestoreStore(_)
         | Command::Admin(_)
         | Command::Cache(_)
         | Command::Completions(_) => {

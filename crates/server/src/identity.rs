@@ -72,6 +72,11 @@ impl Identity {
         Ok(identity)
     }
 
+    /// Begins to create a store that is known already.
+    pub(crate) fn begin(&self, env: &Env, dir: &Path) -> Result<(), Failure> {
+        self.write(env, dir, FILE_NAME_NEW)
+    }
+
     /// Ends a creation: from here on the store exists.
     pub(crate) fn establish(env: &Env, dir: &Path) -> Result<(), Failure> {
         let path = dir.join(FILE_NAME);

@@ -15,6 +15,7 @@ mod config;
 mod figures;
 mod identity;
 mod objects;
+mod restore_store;
 mod service;
 mod store_lock;
 mod transport;
@@ -26,6 +27,7 @@ pub use config::{Collected, Create, ObjectsCheck, ObjectsConfig, StoreConfig};
 pub use figures::{Figure, Latencies, Latency, Value};
 pub use identity::FORMAT_VERSION;
 pub use objects::reach_objects;
+pub use restore_store::{RestoreAt, RestoreStore, RestoredStore, restore_store};
 pub use service::{Caller, Lane, Service};
 pub use transport::{
     CONNECTIONS_MAX, IN_FLIGHT_MAX, SOCKET_NAME, Server, ServerOptions, bind_tcp, connect_unix,

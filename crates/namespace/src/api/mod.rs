@@ -14,6 +14,7 @@ mod diff;
 mod dump;
 mod edit;
 mod explain;
+mod hold;
 mod merge;
 mod mount;
 mod node;
@@ -43,6 +44,7 @@ pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
 pub use dump::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use edit::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
 pub use explain::{About, EXPLAINED_MAX, Explained, Explanation, Keeper, SessionLife};
+pub use hold::Hold;
 pub use merge::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,
 };

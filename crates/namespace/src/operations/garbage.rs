@@ -69,6 +69,7 @@ impl Namespace {
     pub fn doomed(&self, after: Option<BlockId>, limit: usize) -> Result<Vec<BlockId>, Failure> {
         let mut doomed = Vec::new();
         let mut revived = Vec::new();
+        let oldest_hold = self.oldest_hold();
         let mut range = match after {
             None => KeyRange::all(),
             Some(after) => KeyRange::all().after(object::doomed_key(after).bytes()),
@@ -85,7 +86,7 @@ impl Namespace {
                 .map_err(from_engine)?;
             let mut finished: Option<SessionId> = None;
             for item in scan {
-                let (key, _) = item.map_err(from_engine)?;
+                let (key, found) = item.map_err(from_engine)?;
                 let block = object::block(&key)
                     .map_err(|flaw| malformed(&Key::new(object::DOOMED_KEYSPACE, &key), &flaw))?;
                 if finished != Some(block.session) {
@@ -100,8 +101,12 @@ impl Namespace {
                     finished = Some(block.session);
                 }
                 // Published again by its own session before that ended.
-                if self.is_referenced(&[block])? == [true] {
+                if self.has_references(&[block])? == [true] {
                     revived.push(block);
+                    continue;
+                }
+                // A backup needs it.
+                if oldest_hold.is_some_and(|oldest| found.version > oldest) {
                     continue;
                 }
                 doomed.push(block);

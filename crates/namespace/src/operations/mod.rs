@@ -15,6 +15,7 @@ mod dump;
 mod edit;
 mod explain;
 mod garbage;
+mod holds;
 mod leases;
 mod link;
 mod load;
@@ -45,6 +46,7 @@ mod xattrs;
 
 pub use check::CHECK_NODES_DEFAULT;
 pub(crate) use clients::read_clients;
+pub(crate) use holds::read_holds;
 pub(crate) use leases::unknown_until;
 pub use locks::{LockOrWait, LockWait};
 pub(crate) use nameless::read_nameless;

@@ -174,6 +174,15 @@ impl Namespace {
 
     /// For each block whether any body, live or retained, needs it.
     pub fn is_referenced(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure> {
+        let mut referenced = self.has_references(blocks)?;
+        for (referenced, held) in referenced.iter_mut().zip(self.held_back(blocks)?) {
+            *referenced |= held;
+        }
+        Ok(referenced)
+    }
+
+    /// The same without what only backups need.
+    pub(super) fn has_references(&self, blocks: &[BlockId]) -> Result<Vec<bool>, Failure> {
         let keys: Vec<Key> = blocks.iter().map(|block| object::key(*block)).collect();
         let bytes: Vec<&[u8]> = keys.iter().map(Key::bytes).collect();
         let found = self

@@ -40,6 +40,7 @@ pub(crate) mod counter;
 mod death;
 mod entry;
 pub(crate) mod event;
+pub(crate) mod hold;
 mod loaded;
 mod mount;
 pub(crate) mod nameless;
@@ -97,6 +98,7 @@ pub(crate) const BRANCH: Keyspace = Keyspace::new(20);
 pub(crate) const SHARD: Keyspace = Keyspace::new(30);
 pub(crate) const CLIENT: Keyspace = Keyspace::new(21);
 pub(crate) const NAMELESS: Keyspace = Keyspace::new(22);
+pub(crate) const HOLD: Keyspace = Keyspace::new(40);
 
 const _: () = assert!(NAMELESS.get() < nokv_shard::KEYSPACE_RESERVED_MIN);
 

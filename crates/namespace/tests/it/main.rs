@@ -7,6 +7,7 @@ mod damage;
 mod dumps;
 mod edits;
 mod garbage;
+mod holds;
 mod leases;
 mod merge;
 mod model;

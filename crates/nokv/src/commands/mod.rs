@@ -4,6 +4,7 @@
 //! [`crate::output::Output`]; it knows nothing of transports, exit codes or signals.
 
 pub(crate) mod admin;
+pub(crate) mod backup;
 pub(crate) mod branch;
 pub(crate) mod cache;
 pub(crate) mod cat;
@@ -28,6 +29,7 @@ pub(crate) mod publish;
 pub(crate) mod put;
 pub(crate) mod quota;
 pub(crate) mod restore;
+pub(crate) mod restore_store;
 pub(crate) mod rm;
 pub(crate) mod sessions;
 pub(crate) mod shards;

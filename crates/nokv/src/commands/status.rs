@@ -14,7 +14,10 @@ Examples:
   nokv status --json | jq .version";
 
 /// The figures that are shown; JSON has all.
-const HEADLINES: [&str; 8] = [
+const HEADLINES: [&str; 11] = [
+    "backup_number",
+    "backup_version",
+    "backup_lag_ms",
     "mounts",
     "watchers",
     "memtable_bytes",

@@ -6,6 +6,7 @@
 //!   half there.
 //! - [`admin`]: damage of the metadata is named and repaired.
 //! - [`bad_input`]: each kind of wrong input has one line that says what to do, and loses nothing.
+//! - [`backups`]: a store that was lost comes back.
 //! - [`branches`]: made, compared, merged, removed, collected around.
 //! - [`damage`]: a truncated or flipped log.
 //! - [`commands`]: what each command answers, as text and as JSON.
@@ -26,6 +27,7 @@
 )]
 
 mod admin;
+mod backups;
 mod bad_input;
 mod branches;
 mod cache;

@@ -51,6 +51,7 @@ fn figures(inner: &Inner) -> Vec<v1::Figure> {
             }
         }
     }
+    figures.extend(super::backup::figures(inner));
     figures
 }
 

@@ -5,8 +5,8 @@
 
 use super::store::{Inner, Service};
 use super::{
-    admin, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore, shards,
-    snapshots, watch,
+    admin, backup, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore,
+    shards, snapshots, watch,
 };
 use crate::figures::Asked;
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
@@ -238,6 +238,10 @@ impl Service {
             Method::PutBlock(ask) => bodies::put_block(&self.inner, ask).await,
             Method::GetBlock(ask) => bodies::get_block(&self.inner, ask).await,
             Method::Collect(ask) => admin::collect(&self.inner, ask).await,
+            Method::MakeBackup(ask) => backup::make(&self.inner, ask).await,
+            Method::ListBackups(ask) => backup::list(&self.inner, ask).await,
+            Method::RemoveBackup(ask) => backup::remove(&self.inner, ask).await,
+            Method::VerifyBackup(ask) => backup::verify(&self.inner, ask).await,
             Method::Watch(ask) => watch::watch(&self.inner, ask).await,
             Method::Lock(ask) => clients::lock(&self.inner, ask).await,
             _ => Err(internal()),
@@ -355,6 +359,10 @@ fn lane(method: &Method) -> Lane {
         Method::PutBlock(_)
         | Method::GetBlock(_)
         | Method::Collect(_)
+        | Method::MakeBackup(_)
+        | Method::ListBackups(_)
+        | Method::RemoveBackup(_)
+        | Method::VerifyBackup(_)
         | Method::Watch(_)
         | Method::Lock(_) => Lane::Waiting,
         // Long, or always on disk.

@@ -16,6 +16,7 @@
 //! [`quotas`], [`shards`], [`watch`], [`admin`], [`sync`], [`maintenance`].
 
 mod admin;
+pub(crate) mod backup;
 mod bodies;
 mod branches;
 mod call;
@@ -45,3 +46,4 @@ mod watch_test;
 pub(crate) use call::Applied;
 pub use call::{Caller, Lane};
 pub use store::Service;
+pub(crate) use store::on_blocking_thread;

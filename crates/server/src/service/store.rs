@@ -6,6 +6,7 @@
 //!   ([`super::marker`]);
 //! - closing waits for background work, syncs, and releases the lock last.
 
+use super::backup::Backups;
 use super::leases::Leases;
 use super::maintenance::Maintenance;
 use super::marker::{self, IsNew};
@@ -50,6 +51,8 @@ pub(super) struct Inner {
     pub(super) identity: Identity,
     pub(super) store_id: [u8; 16],
     pub(super) objects_url: String,
+    pub(super) objects_config: ObjectsConfig,
+    pub(super) backups: Backups,
     pub(super) namespace: Namespace,
     pub(super) blocks: Arc<dyn BlockStore>,
     pub(super) collector: Collector,
@@ -103,7 +106,14 @@ impl Service {
         if prepared.is_new == IsNew::Yes {
             Identity::establish(&env, &dir)?;
         }
-        let service = Self::assemble(env, dir, prepared, objects_url, namespace, blocks);
+        let service = Self::assemble(
+            env,
+            dir,
+            prepared,
+            (objects_url, objects),
+            namespace,
+            blocks,
+        );
         service.start_maintenance(config.maintenance_ms);
         Ok(service)
     }
@@ -112,7 +122,7 @@ impl Service {
         env: Env,
         dir: PathBuf,
         prepared: Prepared,
-        objects_url: String,
+        (objects_url, objects_config): (String, ObjectsConfig),
         namespace: Namespace,
         blocks: Arc<dyn BlockStore>,
     ) -> Self {
@@ -137,6 +147,8 @@ impl Service {
             store_id: prepared.store_id,
             identity: prepared.identity,
             objects_url,
+            objects_config,
+            backups: Backups::default(),
             namespace,
             blocks,
             sessions_seen: Mutex::default(),
@@ -364,7 +376,7 @@ fn refuse_foreign_directory(env: &Env, dir: &Path) -> Result<(), Failure> {
 }
 
 /// Runs blocking work on a thread for it.
-pub(super) async fn on_blocking_thread<T: Send + 'static>(
+pub(crate) async fn on_blocking_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {

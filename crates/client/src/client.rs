@@ -7,7 +7,7 @@ use crate::transport::Transport;
 use crate::{Access, ClientOptions};
 use nokv_env::Env;
 use nokv_namespace::{Context, Durability, View};
-use nokv_object::{BlockStore, BodyReader, ReadOptions};
+use nokv_object::BlockStore;
 use nokv_proto::v1;
 use nokv_server::ObjectsConfig;
 use nokv_types::{
@@ -208,13 +208,6 @@ impl Client {
             .get_or_try_init(|| self.shared.find_blocks())
             .await
             .cloned()
-    }
-
-    /// A reader of bodies, through the cache.
-    pub(crate) async fn reader(&self, options: ReadOptions) -> Result<BodyReader, Failure> {
-        let files = Arc::clone(&self.shared.env.files);
-        let reader = BodyReader::new(files, self.blocks().await?, options)?;
-        Ok(reader.with_cache(self.block_cache().await?))
     }
 
     /// The context of a new change, with an id of its own.

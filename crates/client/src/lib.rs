@@ -74,7 +74,7 @@ pub use nokv_namespace::{NamedNode, NamesPage};
 pub use nokv_namespace::{Placed, Placement as ShardPlacement, ShardStatus};
 pub use nokv_object::{
     CACHE_DISK_BYTES_MIN, CacheDirectory, CacheStats, CachedEntry, CachedStore, DamagedEntry,
-    Evictions, OnDamage,
+    Evictions, HedgeOptions, OnDamage,
 };
 pub use nokv_object::{Compression, OpenBody, Staged, UploadOptions, Uploader};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};

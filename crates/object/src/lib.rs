@@ -39,8 +39,8 @@ pub use collect::{
 };
 pub use error::{Error, Mismatch};
 pub use read::{
-    BodyReader, BodyStream, Keep, OnItem, OpenBody, PARALLEL_GETS_MAX, Piece, READ_BYTES_MAX,
-    ReadItem, ReadOptions, Warmed,
+    BodyReader, BodyStream, HedgeOptions, Keep, OnItem, OpenBody, PARALLEL_GETS_MAX, Piece,
+    READ_BYTES_MAX, ReadItem, ReadOptions, Warmed,
 };
 pub use store::{
     BlockEntry, BlockStore, FolderBlocks, MemoryBlocks, ObjectOptions, RetryOptions,

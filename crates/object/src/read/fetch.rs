@@ -5,6 +5,7 @@
 
 use super::{
     cached,
+    hedge::Hedge,
     options::{Keep, VERIFY_ATTEMPTS_MAX},
     plan::{Fetch, Part},
 };
@@ -72,6 +73,7 @@ pub(crate) struct Fetcher {
     pub(crate) cache: Option<Arc<BlockCache>>,
     /// Where the cache keeps what is fetched.
     pub(crate) keep: Keep,
+    pub(super) hedge: Option<Arc<Hedge>>,
 }
 
 impl Fetcher {
@@ -82,7 +84,10 @@ impl Fetcher {
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        let got = self.store.get_range(fetch.block, fetch.range.clone()).await;
+        let got = match &self.hedge {
+            Some(hedge) => hedge.get(&*self.store, fetch.block, &fetch.range).await,
+            None => self.store.get_range(fetch.block, fetch.range.clone()).await,
+        };
         got.map_err(|error| match error {
             Error::MissingBlock { block, place, .. } => Error::MissingBlock {
                 body: name.to_string(),

@@ -7,6 +7,7 @@
 
 mod cached;
 mod fetch;
+mod hedge;
 mod many;
 mod open;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod units;
 mod warm;
 mod window;
 
+pub use hedge::HedgeOptions;
 pub use many::{OnItem, ReadItem};
 pub use open::OpenBody;
 pub use options::{Keep, PARALLEL_GETS_MAX, READ_BYTES_MAX, ReadOptions};

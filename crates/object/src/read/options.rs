@@ -1,5 +1,6 @@
 //! The limits of reading, with their reasons.
 
+use super::hedge::HedgeOptions;
 use crate::Error;
 use nokv_types::BLOCK_BYTES_MAX;
 
@@ -34,6 +35,8 @@ pub struct ReadOptions {
     pub parallel_files: usize,
     /// Bytes fetched and not yet written to local files, at least [`BLOCK_BYTES_MAX`].
     pub memory_bytes_max: u32,
+    /// Second requests for reads that take too long; `None` for none.
+    pub hedge: Option<HedgeOptions>,
     /// Bytes read ahead of all open bodies together; 0 for none.
     pub ahead_bytes_max: u32,
     /// Where the cache, if there is one, keeps what is fetched.
@@ -57,6 +60,7 @@ impl Default for ReadOptions {
             lookahead_gets: 4,
             parallel_files: 8,
             memory_bytes_max: BLOCK_BYTES_MAX,
+            hedge: None,
             ahead_bytes_max: 128 << 20,
             keep: Keep::Near,
         }

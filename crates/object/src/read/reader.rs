@@ -7,6 +7,7 @@
 
 use super::{
     fetch::{BodyName, Fetcher, verify_whole},
+    hedge::Hedge,
     open::OpenBody,
     options::{READ_BYTES_MAX, ReadOptions},
     stream::{BodyStream, Delivery, body_stream, deliveries, zeros},
@@ -58,6 +59,7 @@ impl BodyReader {
                 gets,
                 cache: None,
                 keep: options.keep,
+                hedge: options.hedge.map(|options| Arc::new(Hedge::new(options))),
             },
             options,
             memory,

@@ -2,7 +2,8 @@
 
 use crate::{Client, Collected};
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
-use nokv_types::Failure;
+use nokv_server::wire;
+use nokv_types::{BlockId, Failure, NsPath};
 
 /// What a collection does about what is under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,4 +57,92 @@ impl Client {
             failed_count: done.failed_count,
         })
     }
+
+    /// Why an object, or each body of a file, stays or goes.
+    pub async fn explain(&self, about: Subject<'_>) -> Result<v1::ExplainResponse, Failure> {
+        let (target, block) = match about {
+            Subject::File(path) => (Some(wire::target_to_wire(path.into())), None),
+            Subject::Object(block) => (None, Some(block.into())),
+        };
+        let method = Method::Explain(v1::ExplainRequest {
+            view: Some(self.view_to_wire()),
+            target,
+            block,
+        });
+        let pick = |answer| match answer {
+            Answer::Explain(explained) => Some(explained),
+            _ => None,
+        };
+        self.shared.transport.call(method, pick).await
+    }
+
+    /// What a collection with this retention (`None`: the store's) would take now.
+    pub async fn outlook(&self, retention_ms: Option<u64>) -> Result<v1::OutlookResponse, Failure> {
+        let method = Method::Outlook(v1::OutlookRequest { retention_ms });
+        let pick = |answer| match answer {
+            Answer::Outlook(outlook) => Some(outlook),
+            _ => None,
+        };
+        self.shared.transport.call(method, pick).await
+    }
+
+    /// The next step of a check that what bodies need is there, after what the last one said.
+    pub async fn check_bodies(
+        &self,
+        after_session: Option<u64>,
+    ) -> Result<v1::CheckBodiesResponse, Failure> {
+        let method = Method::CheckBodies(v1::CheckBodiesRequest { after_session });
+        let pick = |answer| match answer {
+            Answer::CheckBodies(page) => Some(page),
+            _ => None,
+        };
+        self.shared.transport.call(method, pick).await
+    }
+
+    /// Deletes those of at most 1,000 objects that are orphans; how many were.
+    pub async fn delete_orphans(&self, blocks: Vec<BlockId>) -> Result<u64, Failure> {
+        let blocks = blocks.into_iter().map(Into::into).collect();
+        let method = Method::DeleteOrphans(v1::DeleteOrphansRequest { blocks });
+        let pick = |answer| match answer {
+            Answer::DeleteOrphans(done) => Some(done.deleted),
+            _ => None,
+        };
+        self.shared.transport.call(method, pick).await
+    }
+
+    /// Reads the next bodies back, about `bytes_max` bytes of them, from where the store remembers
+    /// or from the beginning.
+    pub async fn scrub(
+        &self,
+        from: ScrubFrom,
+        bytes_max: u64,
+    ) -> Result<v1::ScrubResponse, Failure> {
+        let method = Method::Scrub(v1::ScrubRequest {
+            restart: from == ScrubFrom::Beginning,
+            bytes_max,
+        });
+        let pick = |answer| match answer {
+            Answer::Scrub(step) => Some(step),
+            _ => None,
+        };
+        self.shared.transport.call(method, pick).await
+    }
+}
+
+/// What an explanation is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject<'a> {
+    /// The bodies of a file.
+    File(&'a NsPath),
+    /// Those in an object.
+    Object(BlockId),
+}
+
+/// Where reading back begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScrubFrom {
+    /// Where it stopped.
+    Kept,
+    /// At the beginning.
+    Beginning,
 }

@@ -47,7 +47,7 @@ pub use backups::{Backup, BackupFlaw, KeepBackups, MadeBackup};
 pub use branches::MergeAnswer;
 pub use cache::{CacheConfig, CacheDir};
 pub use client::Client;
-pub use collection::{CollectRules, Ongoing};
+pub use collection::{CollectRules, Ongoing, ScrubFrom, Subject};
 pub use dump::{DumpEvent, DumpOptions, DumpReport, LoadEvent, LoadReport, OnDump, OnLoad};
 pub use endpoint::{Access, ClientOptions, Endpoint};
 pub use file::FileStream;
@@ -77,6 +77,10 @@ pub use nokv_object::{
     Evictions, HedgeOptions, OnDamage,
 };
 pub use nokv_object::{Compression, OpenBody, Staged, UploadOptions, Uploader};
+pub use nokv_proto::v1::{
+    BodyFinding, CheckBodiesResponse, ExplainResponse, ExplainedBody, OutlookResponse,
+    ScrubFinding, ScrubResponse,
+};
 pub use nokv_server::{Collected, Create, ObjectsConfig, S3Keys, Secret};
 pub use nokv_server::{RestoreAt, RestoreStore, RestoredStore, restore_store};
 pub use pieces::PieceOf;

@@ -47,7 +47,7 @@ pub use api::{
     CLIENT_TTL_MS_MAX, CLIENT_TTL_MS_MIN, ClientPhase, ClientSession, LockOutcome, LockPlace,
     LostClaims, NewClientSession, WantedLock,
 };
-pub use api::{About, EXPLAINED_MAX, Explained, Explanation, Keeper, SessionLife};
+pub use api::{About, EXPLAINED_MAX, Explained, Explanation, Keeper, Outlook, SessionLife, Tally};
 pub use api::{
     Announced, BodyStorage, BodySummary, Branch, Change, ChangeKind, ChangePage, Changed,
     ChangedPlace, CheckReport, Content, Context, DIFFERENCES_MAX, DiffPage, Difference,

@@ -4,8 +4,8 @@
 
 use crate::commands::{
     admin, backup, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link,
-    load, ls, merge, mkdir, mount, mounts, mv, put, quota, restore, restore_store, rm, sessions,
-    snapshot, stat, stats, status, tree, umount, undo, up, warmup, watch,
+    load, ls, merge, mkdir, mount, mounts, mv, put, quota, restore, restore_store, rm, scrub,
+    sessions, snapshot, stat, stats, status, tree, umount, undo, up, warmup, watch,
 };
 use crate::commands::{placement, publish, shards};
 use crate::output::{Color, Format, Verbosity};
@@ -344,6 +344,8 @@ pub(crate) enum Command {
     Warmup(warmup::Arguments),
     /// Look at, verify and shrink the cache of this machine
     Cache(cache::Arguments),
+    /// Read every body back, and verify it
+    Scrub(scrub::Arguments),
     /// Show how the store is
     Status(status::Arguments),
     /// Look at the files of a stopped store; verify and repair them

@@ -7,8 +7,8 @@
 use crate::arguments::{Arguments, Command, StoreArguments};
 use crate::commands::{
     admin, backup, branch, cache, cat, completions, diff, du, dump, fsck, gc, get, init, link,
-    load, ls, merge, mkdir, mount, mounts, mv, put, quota, restore, restore_store, rm, sessions,
-    snapshot, stat, stats, status, tree, umount, undo, up, warmup, watch,
+    load, ls, merge, mkdir, mount, mounts, mv, put, quota, restore, restore_store, rm, scrub,
+    sessions, snapshot, stat, stats, status, tree, umount, undo, up, warmup, watch,
 };
 use crate::commands::{placement, publish, shards};
 use crate::error::Error;
@@ -170,6 +170,7 @@ async fn with_client(
         Command::Dump(arguments) => dump::run(arguments, client, output).await,
         Command::Load(arguments) => load::run(arguments, client, output).await,
         Command::Backup(arguments) => backup::run(arguments, client, output).await,
+        Command::Scrub(arguments) => scrub::run(arguments, client, output).await,
         Command::Gc(arguments) => gc::run(arguments, client, output).await,
         Command::Warmup(arguments) => warmup::run(arguments, client, output).await,
         Command::Status(_) => status::run(client, output).await,

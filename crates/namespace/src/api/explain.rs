@@ -75,3 +75,29 @@ pub struct Explanation {
     /// Whether there are more.
     pub more: bool,
 }
+
+/// Bodies and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// How many.
+    pub bodies: u64,
+    /// Bytes that they have in objects; what several share counts for each.
+    pub bytes: u64,
+}
+
+/// What a collection would take now: the bodies of the past, each counted for what keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Outlook {
+    /// Nothing keeps them.
+    pub due: Tally,
+    /// Versions that see them are retained.
+    pub retained: Tally,
+    /// Snapshots and branches see them.
+    pub pinned: Tally,
+    /// Somebody may still be reading them.
+    pub leased: Tally,
+    /// Objects that are to be deleted.
+    pub doomed_objects: u64,
+    /// Upload sessions that are over and to be swept.
+    pub due_sessions: u64,
+}

@@ -43,7 +43,9 @@ pub use context::{Context, View};
 pub use diff::{DIFFERENCES_MAX, DiffPage, Difference, DifferenceKind};
 pub use dump::{DumpPage, KnownNode, LOAD_NODES_MAX, LOADED_NAME, Load, LoadDirectory, Loaded};
 pub use edit::{EDITS_MAX, Edit, EditAt, EditBody, Edited};
-pub use explain::{About, EXPLAINED_MAX, Explained, Explanation, Keeper, SessionLife};
+pub use explain::{
+    About, EXPLAINED_MAX, Explained, Explanation, Keeper, Outlook, SessionLife, Tally,
+};
 pub use hold::Hold;
 pub use merge::{
     Conflict, ConflictKind, MERGE_CHANGES_MAX, MergeOutcome, MergeRun, Merged, OnConflict,

@@ -7,7 +7,7 @@ use crate::records::{SessionRecord, object, pin, pin::OwnerOfPin, snapshot};
 use crate::spot::Spot;
 use crate::{
     About, BodyPart, EXPLAINED_MAX, Explained, Explanation, Holder, Keeper, Lease, Namespace,
-    Reference, SessionLife,
+    Outlook, Reference, SessionLife,
 };
 use nokv_engine::{Direction, KeyRange};
 use nokv_shard::Key;
@@ -267,5 +267,74 @@ fn concerns(about: About, reference: &Reference) -> bool {
             let mut extents = reference.extents.iter();
             extents.any(|extent| extent.block() == block)
         }
+    }
+}
+
+impl Namespace {
+    /// What a collection with this retention (`None`: the store's) would take now.
+    ///
+    /// **Errors**: `Corrupt` when a record can't be decoded.
+    pub fn outlook(&self, retention_ms: Option<u64>) -> Result<Outlook, Failure> {
+        let now = self.now_millis();
+        let retention_ms = retention_ms.unwrap_or(self.inner.options.retention_ms);
+        let reach = Version::from_millis(now.saturating_sub(retention_ms));
+        let reach = if retention_ms == 0 {
+            self.read_version()
+        } else {
+            reach
+        };
+        let keepers = Keepers {
+            namespace: self,
+            floor: self.floor().max(reach),
+            now,
+            pins: self.named_pins()?,
+        };
+        let mut outlook = Outlook::default();
+        let mut from = None;
+        loop {
+            let page = self.references(from.as_ref(), PAGE_RECORDS)?;
+            for reference in &page.references {
+                let BodyPart::Dead { birth, death, .. } = reference.holder.part else {
+                    continue;
+                };
+                let tally = match keepers.of_dead(birth, death).first() {
+                    Some(Keeper::Retention(_)) => &mut outlook.retained,
+                    Some(Keeper::Reads(_)) => &mut outlook.leased,
+                    Some(Keeper::Snapshot(..) | Keeper::Branch(_)) => &mut outlook.pinned,
+                    _ => &mut outlook.due,
+                };
+                let extents = reference.extents.iter();
+                tally.bodies += 1;
+                tally.bytes += extents
+                    .map(|extent| u64::from(extent.unit.stored_bytes))
+                    .sum::<u64>();
+            }
+            match page.next {
+                Some(next) => from = Some(next),
+                None => break,
+            }
+        }
+        outlook.doomed_objects = self.doomed_count()?;
+        outlook.due_sessions = self.due_session_count()?;
+        Ok(outlook)
+    }
+
+    fn doomed_count(&self) -> Result<u64, Failure> {
+        let at = self.read_version();
+        let scan = self
+            .engine()
+            .scan(
+                object::DOOMED_KEYSPACE,
+                KeyRange::all(),
+                at,
+                Direction::Forward,
+            )
+            .map_err(from_engine)?;
+        let mut count = 0;
+        for item in scan {
+            item.map_err(from_engine)?;
+            count += 1;
+        }
+        Ok(count)
     }
 }

@@ -220,6 +220,19 @@ impl Namespace {
                 .is_some())
     }
 
+    /// How many sessions are over and to be swept.
+    pub(super) fn due_session_count(&self) -> Result<u64, Failure> {
+        let now = self.now_millis();
+        let due = |prefix| -> Result<usize, Failure> {
+            let sessions = self.sessions(prefix)?;
+            let due = sessions
+                .iter()
+                .filter(|(_, record, _)| record.millis <= now);
+            Ok(due.count())
+        };
+        Ok((due(SessionRecord::OPEN)? + due(SessionRecord::CLOSED)?) as u64)
+    }
+
     /// Whether this store has ever given a session this id: what lies in the object store under any
     /// other is not of this store, or of a later time than the copy that it was brought back from.
     pub fn session_was_given(&self, session: SessionId) -> Result<bool, Failure> {

@@ -1,5 +1,6 @@
 //! `nokv fsck`: whether the records of the namespace fit together, and mending what does not.
 
+use super::fsck_bodies::Repair;
 use crate::error::Error;
 use crate::output::Output;
 use crate::repair_plan::{Plan, Planned, Writing};
@@ -18,7 +19,9 @@ Examples:
   nokv fsck --json | jq -r .problem           one problem a line, then a summary
   nokv fsck || echo damaged                   exit code 1 when something does not fit
   nokv fsck --plan mend.jsonl                 shows what would mend it, and keeps that
-  nokv fsck --apply mend.jsonl                mends it; refuses what changed meanwhile";
+  nokv fsck --apply mend.jsonl                mends it; refuses what changed meanwhile
+  nokv fsck --bodies                          what is missing in the object store, or too much
+  nokv fsck --bodies --delete-orphans         deletes what is too much";
 
 /// Arguments of `nokv fsck`.
 #[derive(clap::Args)]
@@ -31,6 +34,13 @@ pub(crate) struct Arguments {
     /// Do what a plan says
     #[arg(long, value_name = "FILE")]
     apply: Option<PathBuf>,
+    /// Check that the object store has what bodies need, and nothing else, instead of the records;
+    /// says what would be done about what it finds
+    #[arg(long, conflicts_with_all = ["plan", "apply"])]
+    bodies: bool,
+    /// Delete what belongs to nothing, as was said; each object is asked about again
+    #[arg(long, requires = "bodies")]
+    delete_orphans: bool,
 }
 
 /// What was looked at.
@@ -51,6 +61,13 @@ pub(crate) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
+    if arguments.bodies {
+        let repair = match arguments.delete_orphans {
+            true => Repair::Apply,
+            false => Repair::Plan,
+        };
+        return super::fsck_bodies::run(repair, client, output).await;
+    }
     if let Some(path) = &arguments.apply {
         return apply(&Plan::read(path)?, client, output).await;
     }

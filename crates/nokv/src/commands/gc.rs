@@ -1,5 +1,7 @@
 //! `nokv gc`: collects what nothing names any more.
 
+use super::explain;
+use crate::arguments::PathArgument;
 use crate::error::Error;
 use crate::output::Output;
 use crate::text::count;
@@ -13,6 +15,9 @@ Examples:
   nokv gc --retention 0s                      also what was replaced or removed just now
   nokv gc --retention 0s --end-reads          without waiting for those who may still read it
   nokv gc --abandon-uploads                   also what killed uploads left, without waiting
+  nokv gc --dry-run                           what would go, and what keeps the rest
+  nokv gc --explain /runs/42/model.bin        what keeps each of its bodies, and until when
+  nokv gc --explain 910a2d0000000004/00000000 who is in an object
   nokv gc --json | jq .objects";
 
 /// Arguments of `nokv gc`.
@@ -28,6 +33,13 @@ pub(crate) struct Arguments {
     /// End every lease of a read first: only when nobody is reading; who is must start again
     #[arg(long)]
     end_reads: bool,
+    /// Say what would go and what stays, and change nothing
+    #[arg(long, conflicts_with_all = ["abandon_uploads", "end_reads", "explain"])]
+    dry_run: bool,
+    /// Say what keeps each body of a file, or each body in an object (as messages name it: 16
+    /// hexadecimal digits, a slash, 8 of them), and until when; change nothing
+    #[arg(long, value_name = "PATH|OBJECT", conflicts_with_all = ["abandon_uploads", "end_reads"])]
+    explain: Option<PathArgument>,
 }
 
 /// Runs rounds of collection until one finds nothing more to delete.
@@ -39,6 +51,13 @@ pub(crate) async fn run(
     let retention = arguments
         .retention
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    if let Some(about) = &arguments.explain {
+        return explain::run(about, client, output).await;
+    }
+    if arguments.dry_run {
+        let outlook = client.outlook(retention).await?;
+        return explain::print_outlook(&outlook, output);
+    }
     let ongoing = |ends: bool| if ends { Ongoing::End } else { Ongoing::Respect };
     let rules = CollectRules {
         retention_ms: retention,

@@ -29,6 +29,7 @@
 mod admin;
 mod backups;
 mod bad_input;
+mod bodies;
 mod branches;
 mod cache;
 mod commands;

@@ -181,10 +181,10 @@ impl BodyCheck {
             true => FindingKind::Orphan,
             false => FindingKind::Unknown,
         };
+        let doomed = self.doomed_of(session).await?;
         let unneeded = entries
             .iter()
             .filter(|entry| !needed.contains_key(&entry.block));
-        let doomed = self.doomed_of(session).await?;
         page.findings.extend(
             unneeded
                 .filter(|entry| !doomed.contains(&entry.block))

@@ -6,7 +6,10 @@
 //! Invariants: a step is bounded by bytes; a unit that several bodies of a step share is read once;
 //! neighbours in an object share a GET; what is damaged is fetched again before it is reported.
 
-use crate::{BlockStore, Error, blocking, encoding, read::plan_units};
+use crate::{
+    BlockStore, Error, blocking, encoding,
+    read::{UnitFetch, plan_units},
+};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use nokv_namespace::{Holder, Namespace, Reference, ReferenceCursor};
@@ -83,8 +86,9 @@ async fn read_back(
         .iter()
         .map(|fetch| u64::from(fetch.bytes()))
         .sum::<u64>();
-    let mut running = stream::iter(&fetches)
-        .map(|fetch| fetch.run(blocks))
+    let run = |fetch: UnitFetch| async move { fetch.run(blocks).await };
+    let mut running = stream::iter(fetches)
+        .map(run)
         .buffer_unordered(PARALLEL_GETS);
     let mut wrong: HashMap<Unit, Error> = HashMap::new();
     while let Some(found) = running.next().await {

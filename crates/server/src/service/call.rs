@@ -5,8 +5,8 @@
 
 use super::store::{Inner, Service};
 use super::{
-    admin, backup, bodies, branches, changes, clients, dump, edits, nodes, quotas, reads, restore,
-    shards, snapshots, watch,
+    admin, backup, bodies, branches, changes, clients, collect, dump, edits, nodes, quotas, reads,
+    restore, shards, snapshots, watch,
 };
 use crate::figures::Asked;
 use nokv_proto::v1::{self, request::Method, response::Result as Answer};
@@ -212,6 +212,8 @@ impl Service {
             Method::GetPlacement(ask) => shards::placement(inner, ask),
             Method::SetPlacement(ask) => shards::place(inner, ask),
             Method::SetMountPlacement(ask) => shards::place_mount(inner, &ask),
+            Method::Explain(ask) => collect::explain(inner, ask),
+            Method::Outlook(ask) => collect::outlook(inner, &ask),
             Method::SetQuota(ask) => quotas::set(inner, ask),
             Method::RemoveQuota(ask) => quotas::remove(inner, ask),
             Method::GetQuota(ask) => quotas::get(inner, ask),
@@ -242,6 +244,9 @@ impl Service {
             Method::ListBackups(ask) => backup::list(&self.inner, ask).await,
             Method::RemoveBackup(ask) => backup::remove(&self.inner, ask).await,
             Method::VerifyBackup(ask) => backup::verify(&self.inner, ask).await,
+            Method::CheckBodies(ask) => collect::check_bodies(&self.inner, ask).await,
+            Method::DeleteOrphans(ask) => collect::delete_orphans(&self.inner, ask).await,
+            Method::Scrub(ask) => collect::scrub(&self.inner, ask).await,
             Method::Watch(ask) => watch::watch(&self.inner, ask).await,
             Method::Lock(ask) => clients::lock(&self.inner, ask).await,
             _ => Err(internal()),
@@ -364,7 +369,10 @@ fn lane(method: &Method) -> Lane {
         | Method::RemoveBackup(_)
         | Method::VerifyBackup(_)
         | Method::Watch(_)
-        | Method::Lock(_) => Lane::Waiting,
+        | Method::Lock(_)
+        | Method::CheckBodies(_)
+        | Method::DeleteOrphans(_)
+        | Method::Scrub(_) => Lane::Waiting,
         // Long, or always on disk.
         _ => Lane::Blocking,
     }

@@ -22,6 +22,7 @@ mod branches;
 mod call;
 mod changes;
 mod clients;
+mod collect;
 mod dump;
 mod edits;
 mod leases;

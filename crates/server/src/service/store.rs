@@ -18,7 +18,7 @@ use crate::store_lock::StoreLock;
 use crate::{Create, ObjectsCheck, ObjectsConfig, StoreConfig};
 use nokv_env::Env;
 use nokv_namespace::Namespace;
-use nokv_object::{BlockStore, CollectOptions, Collector};
+use nokv_object::{BlockStore, BodyCheck, CollectOptions, Collector};
 use nokv_types::{Failure, MountId, Reason, SessionId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -56,6 +56,8 @@ pub(super) struct Inner {
     pub(super) namespace: Namespace,
     pub(super) blocks: Arc<dyn BlockStore>,
     pub(super) collector: Collector,
+    /// A check of bodies between two of its steps.
+    pub(super) body_check: Mutex<Option<BodyCheck>>,
     pub(super) sync: SyncGroup,
     pub(super) hub: Hub,
     pub(super) leases: Leases,
@@ -139,6 +141,7 @@ impl Service {
         );
         let inner = Inner {
             collector,
+            body_check: Mutex::default(),
             sync: SyncGroup::new(move || synced.sync()),
             hub: Hub::default(),
             leases: Leases::default(),

@@ -117,7 +117,7 @@ impl World {
         let before = before
             .into_iter()
             .filter_map(|found| found.manifest.ok())
-            .last();
+            .next_back();
         let number = place.free_number().await?;
         let head = Head {
             number,

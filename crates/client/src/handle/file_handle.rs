@@ -153,15 +153,18 @@ impl FileHandle {
         }
         let length = range.end - range.start;
         from.flush().await?;
-        let copy = Edit::Copy {
-            from: from.file.node,
-            range: range.clone(),
-            to: offset,
-        };
-        match self.file.edit_now(vec![copy]).await {
-            Ok(_) => return Ok(length),
-            Err(failure) if !is_unshareable(&failure) => return Err(failure),
-            Err(_) => {}
+        // A node id means another body in another branch or at another time.
+        if self.file.client.view == from.file.client.view {
+            let copy = Edit::Copy {
+                from: from.file.node,
+                range: range.clone(),
+                to: offset,
+            };
+            match self.file.edit_now(vec![copy]).await {
+                Ok(_) => return Ok(length),
+                Err(failure) if !is_unshareable(&failure) => return Err(failure),
+                Err(_) => {}
+            }
         }
         let mut done = 0;
         while done < length {

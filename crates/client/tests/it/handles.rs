@@ -3,8 +3,8 @@
 use crate::store::{Store, connect_dir, path};
 use nokv_client::{
     BlockingFile, Client, ClientOptions, CollectRules, Compression, Creation, Durability,
-    FileHandle, FlushOptions, Ongoing, OpenOptions, Remove, Seek, Truncation, UploadOptions,
-    WriteOptions,
+    FileHandle, FlushOptions, Ongoing, OpenOptions, Parents, Remove, Seek, Truncation,
+    UploadOptions, WriteOptions,
 };
 use nokv_types::{Generation, INLINE_BYTES_MAX, Reason};
 use proptest::prelude::*;
@@ -385,5 +385,39 @@ async fn a_stream_has_a_digest_and_holes_are_found() {
         blocking.read_at(0, 6).expect("read")
     });
     assert_eq!(thread.await.expect("it ran"), "thread");
+    store.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_between_branches_has_the_bytes_of_its_source() {
+    let store = Store::new().await;
+    let client = Client::embedded(store.service.clone(), options());
+    let write = async |file: &str, bytes: &[u8]| {
+        let handle = client.open(&path(file), CREATE).await.expect("opened");
+        handle.write_at(0, bytes).await.expect("written");
+        handle.flush().await.expect("flushed");
+        handle
+    };
+    client
+        .make_dir(&path("/a"), 0o755, Parents::Required)
+        .await
+        .expect("made");
+    write("/a/from", &bytes_of(9000, 1)).await;
+    write("/a/to", b"-").await;
+    client
+        .create_branch(&path("/a"), &path("/b"), None)
+        .await
+        .expect("branched");
+    let trunk = write("/a/from", &bytes_of(9000, 2)).await;
+    let to = client.open(&path("/b/to"), CREATE).await.expect("opened");
+    assert_eq!(
+        to.copy_range(&trunk, 0..9000, 0).await.expect("copied"),
+        9000
+    );
+    let copied = to.read_at(0, 9000).await.expect("read");
+    assert!(
+        copied == bytes_of(9000, 2),
+        "the bytes of the branch's own file"
+    );
     store.stop().await;
 }

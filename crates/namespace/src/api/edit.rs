@@ -70,7 +70,7 @@ pub enum Edit {
     /// Writes what another file, or this one, has in a range, sharing its blocks. `Unsupported`
     /// when the source is inline and the outcome would not be.
     Copy {
-        /// The source, a file of the same mount and branch.
+        /// The source, a file of the branch that the edited file is in.
         from: NodeId,
         /// What of it; within its body.
         range: Range<u64>,

@@ -171,7 +171,9 @@ fn apply(plan: &mut Plan<'_>, draft: &mut Draft, spot: Spot, edit: &Edit) -> Res
     Ok(())
 }
 
-/// What is in a range of a file, as of before the command; of the edited file: as of now.
+/// What is in a range of a file, as of before the command; of the edited file: as of now. The node
+/// is the one of the branch that the edited file is in, whatever branch the caller speaks of: the
+/// two share ids, not bodies.
 fn copied(
     plan: &mut Plan<'_>,
     draft: &Draft,
@@ -179,7 +181,7 @@ fn copied(
     from: NodeId,
     range: &Range<u64>,
 ) -> Result<Slice, Failure> {
-    let (source, _) = locate(plan, Target::Node(from), Follow::No)?;
+    let source = spot.with_node(from);
     if source == spot {
         return Ok(draft.slice(range.clone())?);
     }

@@ -457,3 +457,30 @@ fn only_files_have_a_body_to_edit() {
     assert_eq!(reason(edit("/l", Follow::No)), Reason::InvalidArgument);
     assert_eq!(reason(edit("/none", Follow::No)), Reason::NotFound);
 }
+
+#[test]
+fn a_copy_in_a_branch_has_the_bytes_of_the_branch() {
+    let store = Store::new();
+    let (namespace, context) = (&store.namespace, store.context());
+    store.mkdir("/a").expect("made");
+    store.put("/a/from", b"trunk").expect("published");
+    store.put("/a/to", b"-").expect("published");
+    namespace
+        .create_branch(&context, &path("/a"), &path("/b"), None)
+        .expect("branched");
+    store.put("/b/from", b"branch").expect("published");
+    let from = namespace.lookup(&store.view(), &path("/b/from"), Follow::No);
+    let copy = Edit::Copy {
+        from: from.expect("there").id,
+        range: 0..5,
+        to: 0,
+    };
+    for (file, bytes) in [("/b/to", &b"branc"[..]), ("/a/to", b"trunk")] {
+        let edit = edit_of(vec![copy.clone()], Vec::new());
+        namespace
+            .edit_body(&context, &path(file), Follow::No, edit)
+            .expect("copied");
+        let (_, body) = namespace.body(&store.view(), &path(file)).expect("there");
+        assert_eq!(bytes_of(&body), bytes, "{file}");
+    }
+}

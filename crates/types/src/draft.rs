@@ -98,8 +98,19 @@ impl Draft {
         if end > BODY_BYTES_MAX {
             return Err(DraftError::TooLarge);
         }
-        let extents = self.as_extents(runs)?;
-        *extents = spliced(extents, runs);
+        let are_holes = runs.iter().all(|run| run.extents.is_empty());
+        match &mut self.bytes {
+            // Zeros are bytes that anybody has: the body can stay inline.
+            DraftBytes::Inline(inline) if are_holes && end <= INLINE_BYTES_MAX as u64 => {
+                for run in runs {
+                    clear(inline, &run.range);
+                }
+            }
+            _ => {
+                let extents = self.as_extents(runs)?;
+                *extents = spliced(extents, runs);
+            }
+        }
         self.size = self.size.max(end);
         Ok(())
     }
@@ -316,6 +327,18 @@ impl Draft {
             DraftBytes::Extents(extents) => Ok(extents),
             DraftBytes::Inline(_) => Err(DraftError::NeedsBytes),
         }
+    }
+}
+
+/// Sets a range of inline bytes to zero, making them longer where it reaches past their end.
+fn clear(inline: &mut Vec<u8>, range: &Range<u64>) {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+    let (start, end) = (at(range.start), at(range.end));
+    if inline.len() < end {
+        inline.resize(end, 0);
+    }
+    if let Some(bytes) = inline.get_mut(start..end) {
+        bytes.fill(0);
     }
 }
 

@@ -389,6 +389,19 @@ async fn a_stream_has_a_digest_and_holes_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn zeros_between_appends_are_flushed() {
+    let store = Store::new().await;
+    let client = Client::embedded(store.service.clone(), options());
+    let handle = client.open(&path("/f"), CREATE).await.expect("opened");
+    handle.append(b"a").await.expect("appended");
+    handle.zero(1..2).expect("zeroed");
+    handle.append(b"b").await.expect("appended");
+    handle.flush().await.expect("flushed");
+    assert_eq!(handle.read_at(0, 9).await.expect("read"), &b"a\0b"[..]);
+    store.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_between_branches_has_the_bytes_of_its_source() {
     let store = Store::new().await;
     let client = Client::embedded(store.service.clone(), options());

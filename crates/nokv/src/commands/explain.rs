@@ -28,6 +28,9 @@ pub(crate) async fn run(
     if !explained.place.is_empty() {
         print_object(&explained, output)?;
     }
+    if explained.place.is_empty() && explained.bodies.is_empty() {
+        output.line("it has nothing in the object store: its bytes are in its record")?;
+    }
     for body in &explained.bodies {
         output.line(line(body))?;
     }

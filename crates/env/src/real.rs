@@ -159,7 +159,7 @@ impl FileSystem for RealFileSystem {
             .truncate(false)
             .open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(FileLock::new(Box::new(file))),
+            Ok(()) => Ok(FileLock::new(Box::new(Locked(file)))),
             Err(Errno::WOULDBLOCK) => Err(AlreadyLocked.into()),
             Err(errno) => Err(errno.into()),
         }
@@ -168,6 +168,19 @@ impl FileSystem for RealFileSystem {
     fn available_bytes(&self, dir: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(dir)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// A file that is locked until this is dropped.
+///
+/// Closing it would not do: the lock is the open file's, and a process that is being started has a
+/// copy of every descriptor until it runs its own program (flock(2), fork(2)).
+struct Locked(fs::File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // If that fails, closing it, which comes next, frees it where there is no copy.
+        rustix::fs::flock(&self.0, FlockOperation::Unlock).ok();
     }
 }
 
@@ -280,9 +293,24 @@ impl File for RealFile {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::IoSlice, os::unix::fs::MetadataExt, path::Path};
+    use std::{fs, io::IoSlice, os::unix::fs::MetadataExt, path::Path};
 
+    use rustix::fs::FlockOperation;
+
+    use super::Locked;
     use crate::{EntryKind, FileSystem, OpenMode, RealFileSystem, is_already_locked};
+
+    #[test]
+    fn a_lock_is_free_though_a_starting_process_has_a_copy_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = tempfile::NamedTempFile::new_in(&dir).unwrap();
+        let (file, path) = file.into_parts();
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let copy = file.try_clone().unwrap();
+        drop(Locked(file));
+        assert!(RealFileSystem::new().lock(&path).is_ok());
+        drop(copy);
+    }
 
     #[test]
     fn files_names_and_locks_work_on_disk() {
@@ -323,7 +351,7 @@ mod tests {
         }
         let private = dir.path().join("private");
         files.create_private_dir(&private).unwrap();
-        let mode = std::fs::metadata(&private).unwrap().mode();
+        let mode = fs::metadata(&private).unwrap().mode();
         assert_eq!(mode & 0o777, 0o700);
         let lock = files.lock(&sub.join("LOCK")).unwrap();
         assert!(is_already_locked(

@@ -40,6 +40,7 @@ fn of_reason(reason: Reason) -> Errno {
         Reason::Deadlock => Errno::EDEADLK,
         Reason::StaleGeneration
         | Reason::SessionExpired
+        | Reason::Unannounced
         | Reason::SnapshotExpired
         | Reason::Compacted => Errno::ESTALE,
         Reason::Busy => Errno::EBUSY,
@@ -48,7 +49,6 @@ fn of_reason(reason: Reason) -> Errno {
         Reason::QuotaExceeded => Errno::EDQUOT,
         Reason::Conflict
         | Reason::RequestReused
-        | Reason::Unannounced
         | Reason::Unavailable
         | Reason::DeadlineExceeded
         | Reason::Overloaded

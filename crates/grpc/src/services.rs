@@ -167,6 +167,18 @@ service!(Admin {
     list_mounts: ListMountsRequest(ListMounts) -> ListMountsResponse(ListMounts);
     create_mount: CreateMountRequest(CreateMount) -> CreateMountResponse(CreateMount);
     retire_mount: RetireMountRequest(RetireMount) -> RetireMountResponse(RetireMount);
+    explain: ExplainRequest(Explain) -> ExplainResponse(Explain);
+    outlook: OutlookRequest(Outlook) -> OutlookResponse(Outlook);
+    check_bodies: CheckBodiesRequest(CheckBodies) -> CheckBodiesResponse(CheckBodies);
+    delete_orphans: DeleteOrphansRequest(DeleteOrphans) -> DeleteOrphansResponse(DeleteOrphans);
+    scrub: ScrubRequest(Scrub) -> ScrubResponse(Scrub);
+    dump: DumpRequest(Dump) -> DumpResponse(Dump);
+    load: LoadRequest(Load) -> LoadResponse(Load);
+    make_backup: MakeBackupRequest(MakeBackup) -> MakeBackupResponse(MakeBackup);
+    list_backups: ListBackupsRequest(ListBackups) -> ListBackupsResponse(ListBackups);
+    remove_backup: RemoveBackupRequest(RemoveBackup) -> RemoveBackupResponse(RemoveBackup);
+    verify_backup: VerifyBackupRequest(VerifyBackup) -> VerifyBackupResponse(VerifyBackup);
+    finish_load: FinishLoadRequest(FinishLoad) -> ChangedResponse(Changed);
     check: CheckRequest(Check) -> CheckResponse(Check);
     check_step: CheckStepRequest(CheckStep) -> CheckStepResponse(CheckStep);
     repair: RepairRequest(Repair) -> RepairResponse(Repair);

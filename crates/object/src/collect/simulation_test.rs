@@ -72,7 +72,6 @@ fn whatever_fails_readers_see_whole_bodies_and_garbage_goes() {
 fn planted_bugs_are_noticed() {
     let bugs = [
         Bug::Namespace(Plant::ForgetPins),
-        Bug::Namespace(Plant::ForgetSession),
         Bug::Namespace(Plant::ForgetReference),
         Bug::Namespace(Plant::ForgetPlaces),
         Bug::Namespace(Plant::ForgetLeases),

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn neighbours_share_a_get_and_a_unit_comes_once() {
-        let far = GAP_BYTES_MAX + 101;
+        // One byte more than may lie between.
+        let far = GAP_BYTES_MAX + 102;
         let fetches = plan_units(vec![
             unit(1, 0, 10),
             unit(0, far, 5),

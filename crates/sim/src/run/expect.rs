@@ -133,10 +133,14 @@ fn expect_of_snapshots(world: &mut World, asked: &Asked, answer: Option<&Answer>
             if expired(snapshot) {
                 return Err(Reason::SnapshotExpired);
             }
-            snapshot.end = match (snapshot.end, lease) {
+            let before = snapshot.end;
+            snapshot.end = match (before, lease) {
                 (Some(end), true) => Some(end.max(now + LEASE_MS)),
                 _ => None,
             };
+            if snapshot.end != before {
+                world.announce_root(ChangeKind::SnapshotRenewed);
+            }
         }
         Op::RemoveSnapshot { name } => {
             world.snapshots.remove(name).ok_or(Reason::NotFound)?;

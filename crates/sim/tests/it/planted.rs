@@ -4,7 +4,8 @@
 use nokv_sim::{Plant, simulate};
 
 fn check(plant: Plant, within: u64, invariants: &[&str]) {
-    for seed in 0..within {
+    // Seed 396 tells model and store apart without any plant (see `seeds.rs`).
+    for seed in (0..within).filter(|seed| *seed != 396) {
         if let (_, Some(found)) = simulate(seed, Some(plant)) {
             let invariant = found.violation.invariant;
             assert!(
@@ -35,7 +36,7 @@ fn a_dropped_event_is_noticed() {
 fn a_pruned_pinned_version_is_noticed() {
     check(
         Plant::PrunePinned,
-        400,
+        1000,
         &[
             "equals-the-model",
             "repeatable-reads",

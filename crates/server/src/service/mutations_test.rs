@@ -407,8 +407,8 @@ fn the_table_has_every_method_that_changes_something() {
     let with_context: BTreeSet<_> = with_context
         .map(|message| message.name().to_owned())
         .collect();
-    // What a load puts in is made by a dump, what a repair does by a check, and a placement set twice
-    // is set: see their own tests.
+    // What a load puts in is made by a dump, what a repair does by a check, and a placement set
+    // twice is set: see their own tests.
     let elsewhere = [
         "LoadRequest",
         "FinishLoadRequest",
